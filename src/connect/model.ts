@@ -1,0 +1,111 @@
+/**
+ * The objects of the Connect API as Keyferry reads them: schema and type in one.
+ *
+ * Readers are lenient towards what they do not need (unknown members, unknown enum values,
+ * absent optional members) and strict about what they act on: ids, versions, values.
+ * Source: 1Password Connect API 1.5.7, `components.schemas`.
+ */
+import * as z from 'zod/mini'
+import { SecretValue } from './secret-value.ts'
+
+/** Vault, item and file ids: 26 lower-case letters and digits. Source: Connect API, `Item.id`. */
+export const ID_PATTERN = /^[a-z0-9]{26}$/
+
+/** Whether `text` has the form of an id; says nothing about whether such an object exists. */
+export function isId(text: string): boolean {
+  return ID_PATTERN.test(text)
+}
+
+const id = z.string().check(z.regex(ID_PATTERN))
+const version = z.int().check(z.nonnegative())
+const text = z._default(z.string(), '')
+const secret = z.pipe(
+  z.string(),
+  z.transform((value) => SecretValue.fromText(value)),
+)
+/** Go clients send null for an absent member, so servers built on them may too. */
+const maybe = <T extends z.core.SomeType>(schema: T) =>
+  z.pipe(
+    z.nullish(schema),
+    z.transform((value) => value ?? undefined),
+  )
+const list = <T extends z.core.SomeType>(schema: T) =>
+  z.pipe(
+    z.nullish(z.array(schema)),
+    z.transform((values) => values ?? []),
+  )
+const sectionRef = maybe(z.object({ id: text }))
+
+/** A vault. `contentVersion` moves with its items, `attributeVersion` with its own name. */
+export const vaultSchema = z.object({
+  id,
+  name: text,
+  contentVersion: z._default(version, 0),
+  attributeVersion: z._default(version, 0),
+  createdAt: text,
+})
+export type Vault = z.infer<typeof vaultSchema>
+
+/** An item as lists show it: no fields, no files, no values. */
+export const itemSummarySchema = z.object({
+  id,
+  title: text,
+  vault: z.object({ id }),
+  version: z._default(version, 0),
+  createdAt: text,
+  tags: list(z.string()),
+  /** `ARCHIVED` or `DELETED`; absent while the item is active. */
+  state: maybe(z.string()),
+})
+export type ItemSummary = z.infer<typeof itemSummarySchema>
+
+/** A field of an item. Types other than the eight documented ones occur, so `type` is open. */
+export const fieldSchema = z.object({
+  id: text,
+  type: z._default(z.string(), 'STRING'),
+  purpose: maybe(z.string()),
+  label: text,
+  section: sectionRef,
+  value: maybe(secret),
+})
+export type Field = z.infer<typeof fieldSchema>
+
+/** A file of an item; its content is read separately. `size` is in bytes. */
+export const fileSchema = z.object({
+  id,
+  name: text,
+  size: z._default(version, 0),
+  section: sectionRef,
+})
+export type File = z.infer<typeof fileSchema>
+
+/** A URL of an item. */
+export const urlSchema = z.object({
+  href: secret,
+  label: text,
+  primary: z._default(z.boolean(), false),
+})
+export type Url = z.infer<typeof urlSchema>
+
+/** A section of an item: fields and files name it by id. */
+export const sectionSchema = z.object({ id: text, label: text })
+export type Section = z.infer<typeof sectionSchema>
+
+/** A whole item. */
+export const itemSchema = z.extend(itemSummarySchema, {
+  category: text,
+  fields: list(fieldSchema),
+  files: list(fileSchema),
+  urls: list(urlSchema),
+  sections: list(sectionSchema),
+})
+export type Item = z.infer<typeof itemSchema>
+
+/** Body of an error answer. */
+export const errorBodySchema = z.object({ status: z.optional(z.int()), message: text })
+
+/** `value` parsed by `schema`, or `undefined` when it does not fit. */
+export function parse<T extends z.ZodMiniType>(schema: T, value: unknown): z.infer<T> | undefined {
+  const result = z.safeParse(schema, value)
+  return result.success ? result.data : undefined
+}

@@ -1,0 +1,16 @@
+import { Command } from 'commander'
+import packageJson from '../package.json' with { type: 'json' }
+import { isKeyferryError } from './errors.ts'
+
+/** Exit codes: 0 done, 1 failed, 2 wrong usage (commander's own). */
+const program = new Command('keyferry')
+  .description(packageJson.description)
+  .version(packageJson.version)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (!isKeyferryError(error)) throw error
+  process.stderr.write(`keyferry: ${error.message}\n  ${error.remedy}\n`)
+  process.exitCode = 1
+}
