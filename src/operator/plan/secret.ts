@@ -61,7 +61,7 @@ export function presentOf(
 export function planSecret(seen: Snapshot, present: Present | undefined): Decision {
   const { claim } = seen
   const current = isCurrent(seen)
-  if (current && present?.digest === claim.status.digest)
+  if (current && present && present.digest === current.digest)
     return planMetadata(seen, present, current)
   const drifted = current !== undefined
   if (drifted && seen.recentRepairs >= CONTESTED_REPAIRS) return contested(seen)
