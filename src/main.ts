@@ -1,11 +1,13 @@
 import { Command } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
+import { operatorCommand } from './cli/operator.ts'
 import { isKeyferryError } from './errors.ts'
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage (commander's own). */
 const program = new Command('keyferry')
   .description(packageJson.description)
   .version(packageJson.version)
+  .addCommand(operatorCommand())
 
 try {
   await program.parseAsync()

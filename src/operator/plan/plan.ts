@@ -6,7 +6,7 @@
  * its path mean; whose is the Secret; does anything differ; only then the content is wanted.
  */
 import { parseItemPath } from '../../connect/item-path.ts'
-import { isKeyferryError } from '../../errors.ts'
+import { isKeyferryError, type KeyferryError } from '../../errors.ts'
 import { DIGEST, INCUMBENT_FINALIZER } from '../annotations.ts'
 import type { Claim } from '../item.ts'
 import type { Reason } from '../reasons.ts'
@@ -112,4 +112,14 @@ function planLive(seen: Snapshot, live: LiveSecret): Decision {
     return fail(seen, 'SecretTypeChanged', message)
   }
   return planSecret(seen, presentOf(live, seen, ownership))
+}
+
+/** The API server does not take the Secret that was planned. */
+export function planRefusal(seen: Snapshot, error: KeyferryError): Decision {
+  return fail(seen, 'SecretInvalid', sentenceOf(error))
+}
+
+/** The API server failed or refused a request that it should take. */
+export function planFailure(seen: Snapshot, error: KeyferryError): Decision {
+  return failWith(seen, error)
 }

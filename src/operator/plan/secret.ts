@@ -68,6 +68,10 @@ export function planSecret(seen: Snapshot, present: Present | undefined): Decisi
   switch (seen.content.kind) {
     case 'unread':
       return { kind: 'look', at: 'content' }
+    case 'later': {
+      const outcome = { kind: 'recheck', afterMs: seen.content.ms } as const
+      return { kind: 'act', plan: { events: [], repair: false, outcome } }
+    }
     case 'failed':
       return drifted
         ? fail(seen, present ? 'SecretChanged' : 'SecretMissing', damage(claim, present))
@@ -131,7 +135,8 @@ function planMetadata(seen: Snapshot, present: Present, applied: Applied): Decis
     trouble: outageOf(seen),
   }
   if (inSync || live === undefined) return { kind: 'act', plan: conclude(seen, verdict) }
-  const manifest = { ...identityOf(claim), ...wanted, data: live.data }
+  const { immutable, data } = live
+  const manifest = { ...identityOf(claim), ...wanted, immutable, data }
   return { kind: 'act', plan: conclude(seen, verdict, writeOf(manifest, present)) }
 }
 
@@ -165,7 +170,8 @@ function planContent(seen: Snapshot, present: Present | undefined, read: ItemCon
     restarting: debt !== undefined,
     trouble: undefined,
   }
-  const manifest: SecretManifest = { ...identity, ...wanted, data }
+  const immutable = present?.live?.immutable === true
+  const manifest: SecretManifest = { ...identity, ...wanted, immutable, data }
   const plan = conclude(seen, verdict, same ? undefined : writeOf(manifest, present))
   return { kind: 'act', plan: { ...plan, ...aftermath(seen, present, read, digest) } }
 }

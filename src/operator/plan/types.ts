@@ -51,7 +51,7 @@ export type SecretSight =
 export type Resolution =
   | { readonly kind: 'found'; readonly item: ItemSummary }
   | { readonly kind: 'no-vault' }
-  | { readonly kind: 'no-item' }
+  | { readonly kind: 'no-item'; readonly vaultId: string }
   /** Connect could not be asked. */
   | { readonly kind: 'unknown'; readonly error: KeyferryError }
 
@@ -60,6 +60,8 @@ export type ContentSight =
   | { readonly kind: 'unread' }
   | { readonly kind: 'read'; readonly content: ItemContent }
   | { readonly kind: 'failed'; readonly error: KeyferryError }
+  /** It was read a moment ago: not again before this many milliseconds. */
+  | { readonly kind: 'later'; readonly ms: number }
 
 /** Settings that decide what is written. */
 export interface Policy {
@@ -104,6 +106,8 @@ export interface SecretManifest {
   readonly annotations: Readonly<Record<string, string>>
   readonly ownerReferences: readonly OwnerReference[]
   readonly finalizers: readonly string[]
+  /** Carried on as it was found; Keyferry never makes a Secret immutable. */
+  readonly immutable: boolean
   readonly data: ReadonlyMap<string, SecretValue>
 }
 
