@@ -9,9 +9,9 @@ export interface History {
   failingMs(key: string): number
   failed(key: string): void
   succeeded(key: string): void
-  /** Milliseconds until Connect may be read again for a refresh or repair. */
-  readWaitMs(key: string): number
-  didRead(key: string): void
+  /** Milliseconds until Connect may be read again for this cause. */
+  readWaitMs(key: string, cause: ReadCause): number
+  didRead(key: string, cause: ReadCause): void
   /** Repairs within the last minute. */
   recentRepairs(key: string): number
   didRepair(key: string): void
@@ -21,12 +21,15 @@ export interface History {
   drop(key: string): void
 }
 
+/** Why an applied claim's item is read again: it changed, or the Secret did. */
+export type ReadCause = 'refresh' | 'repair'
+
 const READ_INTERVAL_MS = 10_000
 const REPAIRS_MS = 60_000
 
 interface Entry {
   failingSince?: number | undefined
-  readAt?: number
+  readAt?: Partial<Record<ReadCause, number>>
   repairs?: number[]
 }
 
@@ -56,11 +59,13 @@ export function createHistory(clock: Clock): History {
       const entry = entries.get(key)
       if (entry) entry.failingSince = undefined
     },
-    readWaitMs(key) {
-      const at = entries.get(key)?.readAt
+    readWaitMs(key, cause) {
+      const at = entries.get(key)?.readAt?.[cause]
       return at === undefined ? 0 : Math.max(0, at + READ_INTERVAL_MS - clock.now())
     },
-    didRead: (key) => change(key, (entry) => (entry.readAt = clock.now())),
+    didRead(key, cause) {
+      change(key, (entry) => (entry.readAt = { ...entry.readAt, [cause]: clock.now() }))
+    },
     recentRepairs: (key) => repairs(key).length,
     didRepair(key) {
       change(key, (entry) => (entry.repairs = [...repairs(key), clock.now()]))

@@ -95,10 +95,14 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
   async content({ reader, history }, { claim, reference }, signal) {
     if (reference?.kind !== 'found') return {}
     const key = keyOf(claim)
-    const fresh = isFresh(claim)
-    const ms = fresh ? 0 : history.readWaitMs(key)
-    if (ms > 0) return { content: { kind: 'later', ms } }
-    if (!fresh) history.didRead(key)
+    if (!isFresh(claim)) {
+      const { id, version } = reference.item
+      const applied = claim.status.items?.find(({ itemId }) => itemId === id)
+      const cause = applied?.version === version ? 'repair' : 'refresh'
+      const ms = history.readWaitMs(key, cause)
+      if (ms > 0) return { content: { kind: 'later', ms } }
+      history.didRead(key, cause)
+    }
     try {
       return { content: { kind: 'read', content: await reader.read(reference.item, signal) } }
     } catch (error) {
