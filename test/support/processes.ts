@@ -8,7 +8,11 @@ import { createServer } from 'node:net'
 import path from 'node:path'
 
 /** Runs a command to its end and gives its standard output; throws with the end of what it said. */
-export function run(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<string> {
+export function run(
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
     let out = ''
@@ -31,7 +35,13 @@ export function run(command: string, args: readonly string[], options: SpawnOpti
 export async function which(command: string): Promise<string | undefined> {
   for (const folder of (process.env['PATH'] ?? '').split(path.delimiter)) {
     const file = path.join(folder, command)
-    if (await access(file, constants.X_OK).then(() => true, () => false)) return file
+    if (
+      await access(file, constants.X_OK).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file
   }
   return undefined
 }
@@ -59,7 +69,11 @@ export function startDaemon(
   options: { readonly logFile: string; readonly env?: NodeJS.ProcessEnv; readonly cwd?: string },
 ): Daemon {
   const { logFile, env = process.env, cwd } = options
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env, ...(cwd ? { cwd } : {}) })
+  const child = spawn(command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env,
+    ...(cwd ? { cwd } : {}),
+  })
   running.add(child)
   const log = createWriteStream(logFile, { flags: 'a' })
   child.stdout.pipe(log, { end: false })
@@ -102,7 +116,9 @@ export async function untilReady<T>(
     if (value !== undefined) return value
     if (ended !== undefined || Date.now() > deadline) {
       const tail = (await readFile(daemon.logFile, 'utf8')).trim().split('\n').slice(-15).join('\n')
-      throw new Error(`${what} ${ended === undefined ? 'did not become ready' : `ended (${ended})`}:\n${tail}`)
+      throw new Error(
+        `${what} ${ended === undefined ? 'did not become ready' : `ended (${ended})`}:\n${tail}`,
+      )
     }
     await new Promise((resolve) => setTimeout(resolve, 50))
   }

@@ -7,6 +7,8 @@ import type { Clock } from '../../kube/clock.ts'
 export interface History {
   /** Milliseconds for which the claim has failed without a break. */
   failingMs(key: string): number
+  /** When a question of this generation was asked first. Monotonic milliseconds. */
+  askedAt(key: string, generation: number): number
   failed(key: string): void
   succeeded(key: string): void
   /** Milliseconds until Connect may be read again for this cause. */
@@ -29,6 +31,7 @@ const REPAIRS_MS = 60_000
 
 interface Entry {
   failingSince?: number | undefined
+  asked?: { readonly generation: number; readonly at: number }
   readAt?: Partial<Record<ReadCause, number>>
   repairs?: number[]
 }
@@ -53,6 +56,13 @@ export function createHistory(clock: Clock): History {
     failingMs(key) {
       const since = entries.get(key)?.failingSince
       return since === undefined ? 0 : clock.now() - since
+    },
+    askedAt(key, generation) {
+      const asked = entries.get(key)?.asked
+      if (asked?.generation === generation) return asked.at
+      const at = clock.now()
+      change(key, (entry) => (entry.asked = { generation, at }))
+      return at
     },
     failed: (key) => change(key, (entry) => (entry.failingSince ??= clock.now())),
     succeeded(key) {

@@ -80,10 +80,12 @@ export function createIntake(deps: IntakeDeps): Intake {
 type LookAt = (deps: IntakeDeps, seen: Snapshot, signal: AbortSignal) => Promise<Partial<Snapshot>>
 
 const LOOKS: Readonly<Record<Look, LookAt>> = {
-  async reference({ catalog, bindings }, { claim }, signal) {
+  async reference({ catalog, bindings, history }, { claim }, signal) {
     const path = parseItemPath(claim.spec.itemPath)
     const bound = claim.status.items?.find((item) => item.path === claim.spec.itemPath)
-    const reference = await catalog.resolve(path, bound?.itemId, signal)
+    const askedAt = history.askedAt(keyOf(claim), claim.generation)
+    const question = { path, boundId: bound?.itemId, askedAt }
+    const reference = await catalog.resolve(question, signal)
     bindings.note(keyOf(claim), path, reference)
     return { reference }
   },

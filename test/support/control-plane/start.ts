@@ -40,7 +40,7 @@ export async function startControlPlane(options: StartOptions = {}): Promise<Con
     throw new Error(
       'no Kubernetes control plane can be had: install Go 1.26 or later (it is then built once, ' +
         'in some 7 minutes), set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver, or ' +
-        `start Docker so that K3s can be pulled (${error instanceof Error ? error.message : error})`,
+        `start Docker so that K3s can be pulled (${error instanceof Error ? error.message : 'unknown'})`,
     )
   })
 }
@@ -65,7 +65,9 @@ async function startBinaries(assets: Assets, options: StartOptions): Promise<Con
 }
 
 async function startEtcd({ etcd }: Assets, folder: string, daemons: Daemon[]): Promise<string> {
-  const [client, peer] = [await freePort(), await freePort()].map((port) => `http://127.0.0.1:${port}`)
+  const [client, peer] = [await freePort(), await freePort()].map(
+    (port) => `http://127.0.0.1:${port}`,
+  )
   const args = [
     `--data-dir=${path.join(folder, 'etcd')}`,
     `--listen-client-urls=${client}`,
@@ -99,8 +101,13 @@ async function startApiserver(
   const file = (name: string) => path.join(folder, name)
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   await writeFile(file('sa.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }))
-  const users = Object.entries(options.tokens ?? {}).map(([text, user]) => `${text},${user},${user}`)
-  await writeFile(file('tokens.csv'), [`${token},admin,admin,"system:masters"`, ...users].join('\n'))
+  const users = Object.entries(options.tokens ?? {}).map(
+    ([text, user]) => `${text},${user},${user}`,
+  )
+  await writeFile(
+    file('tokens.csv'),
+    [`${token},admin,admin,"system:masters"`, ...users].join('\n'),
+  )
   await writeFile(file('audit.yaml'), AUDIT_POLICY)
   await mkdir(file('certs'))
   const args = [
@@ -124,14 +131,23 @@ async function startApiserver(
   const insecure = new Agent({ connect: { rejectUnauthorized: false } })
   await untilReady(daemon, 'kube-apiserver', async () => {
     const headers = { authorization: `Bearer ${token}` }
-    const { statusCode, body } = await request(`${server}/readyz`, { dispatcher: insecure, headers })
+    const { statusCode, body } = await request(`${server}/readyz`, {
+      dispatcher: insecure,
+      headers,
+    })
     await body.dump()
     return statusCode === 200 || undefined
   })
   await insecure.close()
   const certificate = path.join(file('certs'), 'apiserver.crt')
   const kubeconfig = await writeKubeconfig(file('admin.kubeconfig'), { server, certificate, token })
-  return { server, token, kubeconfig, serviceAccountKey: file('sa.key'), auditLog: file('audit.log') }
+  return {
+    server,
+    token,
+    kubeconfig,
+    serviceAccountKey: file('sa.key'),
+    auditLog: file('audit.log'),
+  }
 }
 
 /** Metadata only: an audit log must not hold Secrets. */
@@ -177,7 +193,9 @@ async function startControllers(
     '--kube-api-qps=200',
     '--kube-api-burst=400',
   ]
-  daemons.push(startDaemon(controllerManager, args, { logFile: path.join(folder, 'controllers.log') }))
+  daemons.push(
+    startDaemon(controllerManager, args, { logFile: path.join(folder, 'controllers.log') }),
+  )
 }
 
 /** Writes a kubeconfig of one user and gives its path. */
@@ -190,7 +208,9 @@ export async function writeKubeconfig(
     kind: 'Config',
     clusters: [{ name: 'local', cluster: { server, 'certificate-authority': certificate } }],
     users: [{ name: 'user', user: { token } }],
-    contexts: [{ name: 'local', context: { cluster: 'local', user: 'user', namespace: 'default' } }],
+    contexts: [
+      { name: 'local', context: { cluster: 'local', user: 'user', namespace: 'default' } },
+    ],
     'current-context': 'local',
   }
   await writeFile(file, JSON.stringify(config, undefined, 2), { mode: 0o600 })
