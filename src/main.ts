@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { connectCommand } from './cli/connect.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { isKeyferryError } from './errors.ts'
 
@@ -6,6 +7,7 @@ import { isKeyferryError } from './errors.ts'
 const program = new Command('keyferry')
   .description(packageJson.description)
   .version(packageJson.version)
+  .addCommand(connectCommand(process.env))
 
 try {
   await program.parseAsync()
