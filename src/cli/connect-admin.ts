@@ -30,7 +30,13 @@ export async function withAdmin<T>(
   const deadline = Date.now() + STARTING_MS
   for (;;) {
     const remote = options.url ? undefined : await remoteAdmin(options.dir, report)
-    if (remote) return work(adminProxy(remote.send)).finally(() => remote.close())
+    if (remote) {
+      try {
+        return await work(adminProxy((call) => remote.send(call)))
+      } finally {
+        await remote.close()
+      }
+    }
     try {
       return await withLocal(options, work)
     } catch (error) {

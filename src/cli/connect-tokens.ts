@@ -128,8 +128,8 @@ function stateOf({ expires, revokedAt }: Token, nowMs: number): string {
   return expires * 1000 <= nowMs ? `expired ${date}Z` : `valid until ${date}Z`
 }
 
-function publicPart({ hash: _, ...token }: Token): Omit<Token, 'hash'> {
-  return token
+function publicPart(token: Token): object {
+  return { ...token, hash: undefined }
 }
 
 function invalid(message: string, remedy: string): KeyferryError {

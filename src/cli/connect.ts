@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import process from 'node:process'
 import { Command, Option } from 'commander'
 import type { ConnectFlags } from './connect-settings.ts'
@@ -38,7 +39,7 @@ export function connectCommand(env: NodeJS.ProcessEnv): Command {
     const server = await startServer(options, stop.signal)
     process.stdout.write(`keyferry connect: listening on ${server.url}\n`)
     if (!stop.signal.aborted) {
-      await new Promise((resolve) => void stop.signal.addEventListener('abort', resolve))
+      await once(stop.signal, 'abort')
     }
     await server.close()
   })

@@ -14,7 +14,7 @@ export type Report = (done: number) => void
  * @param title in the present participle: `importing`
  */
 export async function step<T>(title: string, work: (report: Report) => Promise<T>): Promise<T> {
-  const tty = process.stderr.isTTY === true
+  const tty = process.stderr.isTTY
   const started = Date.now()
   let done = 0
   let said = false

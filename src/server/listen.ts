@@ -198,7 +198,9 @@ async function shutDown({ app, opened, socket, stop, log }: Parts): Promise<void
   await socket?.close()
   await opened.store.close()
   log.info('stopped')
-  await new Promise<void>((resolve) => void log.flush(() => resolve()))
+  await new Promise<void>((resolve) => {
+    log.flush(() => resolve())
+  })
 }
 
 function warnAboutPlainText({ host, tls }: ServerOptions, log: Logger): void {

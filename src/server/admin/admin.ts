@@ -1,4 +1,4 @@
-import { SecretValue } from '../../connect/secret-value.ts'
+import type { SecretValue } from '../../connect/secret-value.ts'
 import { newId } from '../ids.ts'
 import type { Item, Right, StoredFile, Token, Vault } from '../items/model.ts'
 import type { OpenStore } from '../store/open.ts'

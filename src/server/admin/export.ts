@@ -14,10 +14,10 @@ export function writeExport(vaults: readonly ExportedVault[]): string {
   })
 }
 
-function itemText({ fields, files, lastEditedBy: _, ...item }: ExportedItem): object {
+function itemText({ fields, files, ...item }: ExportedItem): object {
   return {
     ...item,
-    fields: fields.map(({ section, entropy: _entropy, ...field }) => ({
+    fields: fields.map(({ section, ...field }) => ({
       ...field,
       ...(section ? { section: { id: section } } : {}),
     })),

@@ -75,7 +75,7 @@ export async function importVaults(
       result.vaults += ensureVault(draft, id, vault)
       const titles = replace ? titlesOf(draft, id) : new Map<string, Item>()
       for (const item of vault.items) {
-        const old = existing(draft, id, item, titles, replace)
+        const old = existing(draft.items.get(id, item.id ?? ''), item, titles, replace)
         putImported(draft, { vault: id, item, old, editor: store.id.toUpperCase() })
         result[old ? 'replaced' : 'created'] += 1
         result.files += item.files.length
@@ -102,18 +102,16 @@ function titlesOf(draft: Draft, vault: string): Map<string, Item> {
 }
 
 function existing(
-  draft: Draft,
-  vault: string,
+  same: Item | undefined,
   item: ImportItem,
   titles: ReadonlyMap<string, Item>,
   replace: boolean,
 ): Item | undefined {
-  const same = item.id === undefined ? undefined : draft.items.get(vault, item.id)
   if (same && !replace) {
     throw invalid(`item ${item.id} exists already`, 'Use --replace to replace existing items.')
   }
   if (same || item.id !== undefined) return same
-  return titles.get(String((item.input as { title?: unknown }).title ?? ''))
+  return titles.get(titleOf(item))
 }
 
 interface Import {
@@ -124,8 +122,7 @@ interface Import {
 }
 
 function putImported(draft: Draft, { vault, item, old, editor }: Import): void {
-  const title = (item.input as { title?: unknown } | null)?.title
-  const input = checked(item.input, String(title ?? ''))
+  const input = checked(item.input, titleOf(item))
   for (const file of old?.files ?? []) draft.rows.clear('chunk', file.id)
   const files = item.files.map((file) => putFile(draft, file))
   draft.items.put({
@@ -139,6 +136,11 @@ function putImported(draft: Draft, { vault, item, old, editor }: Import): void {
     lastEditedBy: editor,
     ...(item.state ? { state: item.state } : {}),
   })
+}
+
+function titleOf({ input }: ImportItem): string {
+  const title = (input as { title?: unknown } | null)?.title
+  return typeof title === 'string' ? title : ''
 }
 
 function checked(input: unknown, title: string): ReturnType<typeof readItem> {

@@ -21,6 +21,7 @@ export function itemHandlers(context: AppContext): {
 } {
   const { store } = context
   return {
+    ...writeHandlers(context),
     async list(request, reply) {
       const { filter } = request.query as { filter?: string }
       const wanted = filter === undefined ? undefined : parseFilter(filter)
@@ -30,13 +31,28 @@ export function itemHandlers(context: AppContext): {
       const kept = wanted ? filterItems(wanted, all) : all
       return sendJson(reply, `[${kept.map(({ json }) => json).join(',')}]`)
     },
+    async get(request) {
+      const item = await itemOf(context, request)
+      request.state.itemVersion = item.version
+      return itemBody(item, context.now())
+    },
+    async remove(request, reply) {
+      const item = await store.deleteItem(pathId(request, 'vaultUuid'), pathId(request, 'itemUuid'))
+      request.state.itemVersion = item.version
+      return reply.code(204).send()
+    },
+  }
+}
+
+function writeHandlers(context: AppContext): { create: Handler; replace: Handler; patch: Handler } {
+  return {
     async create(request) {
       const input = bodyFor(request)
       assertCreatable(input.category)
       const content = readItem(input)
       const id = newId()
       const vault = pathId(request, 'vaultUuid')
-      const done = await store.writeItem(vault, id, (_, now) => ({
+      const { after } = await context.store.writeItem(vault, id, (_, now) => ({
         ...content,
         id,
         vault,
@@ -46,15 +62,7 @@ export function itemHandlers(context: AppContext): {
         updatedAt: now,
         lastEditedBy: editor(context),
       }))
-      return answer(context, request, done.after, input)
-    },
-    async get(request) {
-      const id = pathId(request, 'itemUuid')
-      const vault = pathId(request, 'vaultUuid')
-      const item = await store.item(vault, id)
-      if (item === undefined) throw await missing(context, vault, id)
-      request.state.itemVersion = item.version
-      return itemBody(item, context.now())
+      return answer(context, request, after, input)
     },
     async replace(request) {
       const input = bodyFor(request)
@@ -67,22 +75,18 @@ export function itemHandlers(context: AppContext): {
     },
     async patch(request) {
       const operations = request.body as PatchOperation[]
-      const grant = grantOf(request)
-      const sight = grant.mayRead(pathId(request, 'vaultUuid')) ? 'sighted' : 'blind'
-      if (operations.length === 0) return unchanged(context, request)
+      if (operations.length === 0) {
+        return answer(context, request, await itemOf(context, request), {})
+      }
+      const mayRead = grantOf(request).mayRead(pathId(request, 'vaultUuid'))
       const { before, after } = await change(context, request, (item) => {
-        const input = applyPatch(item, operations, sight)
+        const input = applyPatch(item, operations, mayRead ? 'sighted' : 'blind')
         assertItemInput(input)
         assertVault(input, item.vault)
         if (item.category !== input.category) assertCreatable(input.category)
         return { ...item, ...readItem(input) }
       })
       return answer(context, request, { ...after, version: before.version }, {})
-    },
-    async remove(request, reply) {
-      const item = await store.deleteItem(pathId(request, 'vaultUuid'), pathId(request, 'itemUuid'))
-      request.state.itemVersion = item.version
-      return reply.code(204).send()
     },
   }
 }
@@ -116,12 +120,13 @@ async function change(
   return { before: old, after }
 }
 
-async function unchanged(context: AppContext, request: FastifyRequest): Promise<unknown> {
+/** The item of the path. @throws KeyferryError REQUEST_REFUSED 404 */
+async function itemOf({ store }: AppContext, request: FastifyRequest): Promise<Item> {
   const id = pathId(request, 'itemUuid')
   const vault = pathId(request, 'vaultUuid')
-  const item = await context.store.item(vault, id)
-  if (item === undefined) throw await missing(context, vault, id)
-  return answer(context, request, item, {})
+  const item = await store.item(vault, id)
+  if (item) return item
+  throw (await store.vault(vault)) ? notFound('item', id) : notFound('vault', vault)
 }
 
 /**
@@ -146,10 +151,6 @@ function answer(
     version,
     updatedAt,
   }
-}
-
-async function missing({ store }: AppContext, vault: string, item: string): Promise<Error> {
-  return (await store.vault(vault)) ? notFound('item', item) : notFound('vault', vault)
 }
 
 /** Whoever writes through this server is one integration of one account, as with Connect. */

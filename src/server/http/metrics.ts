@@ -25,14 +25,15 @@ export function createMetrics(store: Store): Metrics {
     buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
     registers: [registry],
   })
-  new Gauge({
+  const writable = new Gauge({
     name: 'keyferry_connect_store_writable',
     help: '1 while the store accepts writes',
-    registers: [registry],
+    registers: [],
     collect() {
       this.set(store.writeState() === 'ok' ? 1 : 0)
     },
   })
+  registry.registerMetric(writable)
   return {
     answered(operation, status, elapsed) {
       requests.inc({ operation, status })

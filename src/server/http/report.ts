@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { isId } from '../../connect/model.ts'
 import { timestamp } from '../items/model.ts'
 import type { ActivityEntry } from '../store/activity.ts'
 import type { AppContext } from './context.ts'
@@ -24,10 +25,9 @@ export function report(context: AppContext, request: FastifyRequest, reply: Fast
 
 /** Only what has the form of an id may enter a log: a path can hold anything, even a value. */
 function idsOf({ vaultUuid, itemUuid }: PathIds): { vault?: string; item?: string } {
-  const safe = (text: string | undefined) => text !== undefined && /^[a-z0-9]{26}$/.test(text)
   return {
-    ...(vaultUuid && safe(vaultUuid) ? { vault: vaultUuid } : {}),
-    ...(itemUuid && safe(itemUuid) ? { item: itemUuid } : {}),
+    ...(vaultUuid && isId(vaultUuid) ? { vault: vaultUuid } : {}),
+    ...(itemUuid && isId(itemUuid) ? { item: itemUuid } : {}),
   }
 }
 
@@ -40,7 +40,7 @@ function entryFor(
   if (operation === undefined || grant === undefined) return undefined
   const { action, resource }: Operation = operations[operation]
   if (resource === undefined || (status >= 300 && status !== 403)) return undefined
-  const ids = idsOf((request.params ?? {}) as PathIds)
+  const ids = idsOf(request.params ?? {})
   const itemId = ids.item ?? item
   return {
     requestId: request.id,

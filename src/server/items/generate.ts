@@ -25,7 +25,7 @@ export function generate(recipe: RecipeInput | undefined): Generated {
   const length = recipe?.length || DEFAULT_LENGTH
   const names = recipe?.characterSets?.length ? recipe.characterSets : keysOf(SETS)
   const excluded = new Set(recipe?.excludeCharacters ?? '')
-  const sets = names.map((name) => [...SETS[name]].filter((char) => !excluded.has(char)))
+  const sets = names.map((name) => SETS[name].split('').filter((char) => !excluded.has(char)))
   if (sets.some((set) => set.length === 0)) {
     throw badInput('The recipe excludes every character of a character set')
   }
@@ -66,7 +66,7 @@ export function estimateEntropy(value: string): number {
     [/[^ -~]/, 100],
   ]
   const size = kinds.reduce((sum, [kind, count]) => sum + (kind.test(value) ? count : 0), 0)
-  return size === 0 ? 0 : round([...value].length * Math.log2(size))
+  return size === 0 ? 0 : round(Array.from(value).length * Math.log2(size))
 }
 
 const round = (value: number): number => Math.round(value * 10_000) / 10_000

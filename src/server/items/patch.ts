@@ -82,8 +82,12 @@ function editable(item: Item): Editable {
     tags: [...tags],
     urls: [...urls],
     sections: [...sections],
-    fields: fields.map(({ section, entropy: _, ...field }) => ({
-      ...field,
+    fields: fields.map(({ id, type, label, purpose, value, section }) => ({
+      id,
+      type,
+      label,
+      ...(purpose ? { purpose } : {}),
+      ...(value ? { value } : {}),
       ...(section ? { section: { id: section } } : {}),
     })),
   }
@@ -136,7 +140,7 @@ function patchFields(
 
 function fieldValue(value: unknown, id: string | undefined): FieldInput {
   if (!isObject(value)) throw badInput('The value for a field must be an object')
-  return id === undefined ? (value as FieldInput) : { ...(value as FieldInput), id }
+  return id === undefined ? value : { ...value, id }
 }
 
 function patchField(field: FieldInput, attribute: string, operation: PatchOperation): FieldInput {

@@ -69,7 +69,7 @@ export function createActivity(parts: StoreParts): Activity {
     const known = cache.get(id)
     if (known) return known
     const row = await engine.get({ kind: 'activity', scope: '', id })
-    const batch = row ? openRecord<ActivityEntry[]>(ring().all, row) : []
+    const batch = row ? (openRecord(ring().all, row) as ActivityEntry[]) : []
     if (cache.size >= CACHED_BATCHES) cache.clear()
     cache.set(id, batch)
     return batch

@@ -62,7 +62,7 @@ export function draft(seen: Seen, context: DraftContext): Draft {
   const { ring, cache } = context
   assertGeneration(seen.get('meta', '', 'keyring'), ring)
   const headRow = seen.get('meta', '', 'head')
-  const head = headRow && cache.open<HeadRecord>(ring.all, headRow)
+  const head = headRow && (cache.open(ring.all, headRow) as HeadRecord)
   const now = timestamp(context.nowMs)
   const rows = rowBuffer(seen)
   const vaults = ledger(seen, rows, ring, cache)
@@ -133,11 +133,11 @@ const isActive = (item: Item | undefined): number =>
 /** @throws KeyferryError STORE_DAMAGED */
 export function openItem(row: Row | undefined, ring: Keyring): Item | undefined {
   if (row === undefined) return undefined
-  const content = openRecord<Omit<Item, 'id' | 'vault' | 'version'>>(ring.all, row)
+  const content = openRecord(ring.all, row) as Omit<Item, 'id' | 'vault' | 'version'>
   return { ...content, id: row.id, vault: row.scope, version: row.version }
 }
 
 /** @throws KeyferryError STORE_DAMAGED */
 export function openToken(row: Row | undefined, ring: Keyring): Token | undefined {
-  return row && { ...openRecord<TokenRecord>(ring.all, row), id: row.id }
+  return row && { ...(openRecord(ring.all, row) as TokenRecord), id: row.id }
 }

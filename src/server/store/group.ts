@@ -55,6 +55,9 @@ interface Overlay extends Seen {
   writes(): Write[]
 }
 
+const inRange = (row: Key, kind: Kind, scope: string): boolean =>
+  row.kind === kind && row.scope === scope
+
 function overlay(rows: readonly Row[]): Overlay {
   const current = new Map<string, Row>()
   for (const row of rows) current.set(keyText(row.kind, row.scope, row.id), row)
@@ -63,7 +66,6 @@ function overlay(rows: readonly Row[]): Overlay {
     writes.delete(name)
     writes.set(name, write)
   }
-  const inRange = (row: Key, kind: Kind, scope: string) => row.kind === kind && row.scope === scope
   return {
     get: (kind, scope, id) => current.get(keyText(kind, scope, id)),
     range: (kind, scope) => [...current.values()].filter((row) => inRange(row, kind, scope)),

@@ -24,10 +24,11 @@ export interface RowBuffer {
   readonly writes: readonly Write[]
 }
 
+const nameOf = (key: Key): string => keyText(key.kind, key.scope, key.id)
+
 export function rowBuffer(seen: Seen): RowBuffer {
   const written = new Map<string, Row | null>()
   const writes: Write[] = []
-  const nameOf = (key: Key) => keyText(key.kind, key.scope, key.id)
   return {
     writes,
     get(key) {
@@ -143,7 +144,7 @@ export function ledger(seen: Seen, rows: RowBuffer, ring: Keyring, cache: Record
 
 function loadVault(row: Row | undefined, ring: Keyring, cache: RecordCache): VaultState {
   if (row === undefined) return { row, vault: undefined, digest: EMPTY_DIGEST, changed: false }
-  const { digest, ...rest } = cache.open<VaultRecord>(ring.all, row)
+  const { digest, ...rest } = cache.open(ring.all, row) as VaultRecord
   const vault = { ...rest, id: row.id, contentVersion: row.version }
   return { row, vault, digest, changed: false }
 }

@@ -82,24 +82,24 @@ export function openBytes(keys: readonly SealKey[], row: Row): Buffer {
 }
 
 /** The seal vouches for the shape: only this program can have written it. */
-export function openRecord<T>(keys: readonly SealKey[], row: Row): T {
-  return JSON.parse(openBytes(keys, row).toString('utf8')) as T
+export function openRecord(keys: readonly SealKey[], row: Row): unknown {
+  return JSON.parse(openBytes(keys, row).toString('utf8'))
 }
 
 /** Opens records that are read over and over, once per sealed content; holds no item. */
 export interface RecordCache {
-  open<T>(keys: readonly SealKey[], row: Row): T
+  open(keys: readonly SealKey[], row: Row): unknown
 }
 
 /** @param limit records to remember; the oldest goes first */
 export function recordCache(limit: number): RecordCache {
   const known = new Map<string, unknown>()
   return {
-    open<T>(keys: readonly SealKey[], row: Row): T {
+    open(keys, row) {
       const name = `${contextOf(row)}\0${Buffer.from(tagOf(row.sealed)).toString('latin1')}`
       const hit = known.get(name)
-      if (hit !== undefined) return hit as T
-      const record = openRecord<T>(keys, row)
+      if (hit !== undefined) return hit
+      const record = openRecord(keys, row)
       if (known.size >= limit) {
         for (const oldest of known.keys()) {
           known.delete(oldest)

@@ -36,7 +36,7 @@ export function keyringOf(record: KeyringRecord, generation: number): Keyring {
 
 /** The keyring's row as one master key opens it. @throws KeyferryError STORE_DAMAGED */
 export function openKeyring(row: Row, master: SealKey): KeyringRecord {
-  return openRecord<KeyringRecord>([master], row)
+  return openRecord([master], row) as KeyringRecord
 }
 
 /**

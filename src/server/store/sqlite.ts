@@ -236,7 +236,7 @@ function groupWriter(db: DatabaseSync, sql: Statements, file: string): GroupWrit
   let scheduled = false
   let paused = 0
   let state: WriteState = 'ok'
-  let idle: (() => void)[] = []
+  const idle: (() => void)[] = []
 
   const schedule = () => {
     if (scheduled || paused > 0 || queue.length === 0) return
@@ -316,7 +316,9 @@ function errorCode(error: unknown): number | undefined {
 function explain(error: unknown, file: string): unknown {
   if (isKeyferryError(error)) return error
   const detail = error instanceof Error ? error.message : 'unknown cause'
-  switch (errorCode(error)) {
+  const code = errorCode(error)
+  if (code === undefined) return error
+  switch (code) {
     case SQLITE_BUSY:
       return busy(file, error)
     case SQLITE_CORRUPT:
@@ -326,7 +328,7 @@ function explain(error: unknown, file: string): unknown {
     case SQLITE_IOERR:
       return unavailable(detail, error)
     default:
-      return errorCode(error) === undefined ? error : unavailable(detail, error)
+      return unavailable(detail, error)
   }
 }
 

@@ -3,16 +3,23 @@ import type { Item, Token, Vault } from '../items/model.ts'
 import { notFound } from '../refusals.ts'
 import { type Activity, createActivity } from './activity.ts'
 import { draft, DRAFT_KEYS, type Draft, itemKey, openItem, openToken, tokenKey } from './draft.ts'
-import type { Change, Engine, Key, Kind, WriteState } from './engine.ts'
+import type { Change, Engine, Key, Kind, Row, WriteState } from './engine.ts'
 import { createFiles, type Files } from './files.ts'
 import type { HeadFile } from './headfile.ts'
 import { vaultKey } from './ledger.ts'
-import { type Keyring, recordCache, type RecordCache, type VaultRecord } from './records.ts'
+import {
+  type Keyring,
+  recordCache,
+  type RecordCache,
+  type TokenRecord,
+  type VaultRecord,
+} from './records.ts'
 import { createSummaries, type Summary } from './summaries.ts'
 
 /** Bytes of summaries in memory: about 100,000 items. */
 const SUMMARY_BYTES = 64 * 1024 * 1024
 const CACHED_RECORDS = 10_000
+const EVERY = Number.MAX_SAFE_INTEGER
 
 /** An item before and after a change, and its vault after it. */
 export interface ItemChange {
@@ -80,55 +87,28 @@ export const storeCache = (): RecordCache => recordCache(CACHED_RECORDS)
 
 export function createStore(parts: StoreParts): Store {
   const { engine, ring, cache } = parts
-  const openRow = (row: Parameters<typeof openItem>[0]) => openItem(row, ring())
-  const summaries = createSummaries(
-    engine,
-    (row) => openItem(row, ring()) as Item,
-    parts.summarise,
-    SUMMARY_BYTES,
-  )
   const change = createChange(parts)
   const activity = createActivity(parts)
+  const items = itemStore(parts, change)
   return {
     id: parts.id,
     engine: engine.name,
     vaults: async () => {
-      const rows = await engine.page({ kind: 'vault', scope: '' }, '', Number.MAX_SAFE_INTEGER)
+      const rows = await engine.page({ kind: 'vault', scope: '' }, '', EVERY)
       return rows.map((row) => openVault(row, ring(), cache))
     },
     async vault(id) {
       const row = await engine.get(vaultKey(id))
       return row && openVault(row, ring(), cache)
     },
-    summaries: (vault) => summaries.list(vault),
-    item: async (vault, id) => openRow(await engine.get(itemKey(vault, id))),
-    itemIds: async (vault) => (await engine.versions('item', vault)).map(({ id }) => id),
-    async writeItem(vault, id, decide) {
-      const done = await change({ keys: [vaultKey(vault), itemKey(vault, id)] }, (d) =>
-        applyItem(d, vault, id, decide),
-      )
-      summaries.note(done.vault, id, done.after)
-      return done
-    },
-    async deleteItem(vault, id) {
-      const done = await change({ keys: [vaultKey(vault), itemKey(vault, id)] }, (d) => {
-        const item = d.items.get(vault, id)
-        if (item === undefined) throw notFound(d.vaults.get(vault) ? 'item' : 'vault', id)
-        d.items.drop(vault, id)
-        return { item, vault: d.vaults.get(vault) as Vault }
-      })
-      summaries.note(done.vault, id, undefined)
-      return done.item
-    },
-    files: createFiles(parts, change, (done) =>
-      summaries.note(done.vault, done.after.id, done.after),
-    ),
+    ...items.methods,
+    files: createFiles(parts, change, items.note),
     async token(id) {
       const row = await engine.get(tokenKey(id))
-      return row && { ...cache.open<Omit<Token, 'id'>>(ring().all, row), id }
+      return row && { ...(cache.open(ring().all, row) as TokenRecord), id }
     },
     tokens: async () => {
-      const rows = await engine.page({ kind: 'token', scope: '' }, '', Number.MAX_SAFE_INTEGER)
+      const rows = await engine.page({ kind: 'token', scope: '' }, '', EVERY)
       return rows.flatMap((row) => openToken(row, ring()) ?? [])
     },
     activity,
@@ -141,6 +121,45 @@ export function createStore(parts: StoreParts): Store {
       await engine.close()
     },
   }
+}
+
+type ItemMethods = Pick<Store, 'summaries' | 'item' | 'itemIds' | 'writeItem' | 'deleteItem'>
+
+function itemStore(
+  parts: StoreParts,
+  change: Store['change'],
+): { methods: ItemMethods; note: (done: ItemChange) => void } {
+  const { engine, ring } = parts
+  const open = (row: Row) => openItem(row, ring()) as Item
+  const summaries = createSummaries(engine, open, parts.summarise, SUMMARY_BYTES)
+  const note = (done: ItemChange) => summaries.note(done.vault, done.after.id, done.after)
+  const methods: ItemMethods = {
+    summaries: (vault) => summaries.list(vault),
+    async item(vault, id) {
+      const row = await engine.get(itemKey(vault, id))
+      return row && open(row)
+    },
+    itemIds: async (vault) => (await engine.versions('item', vault)).map(({ id }) => id),
+    async writeItem(vault, id, decide) {
+      const done = await change({ keys: [vaultKey(vault), itemKey(vault, id)] }, (d) =>
+        applyItem(d, { vault, id }, decide),
+      )
+      note(done)
+      return done
+    },
+    async deleteItem(vault, id) {
+      const done = await change({ keys: [vaultKey(vault), itemKey(vault, id)] }, (d) => {
+        const item = d.items.get(vault, id)
+        if (d.vaults.get(vault) === undefined) throw notFound('vault', vault)
+        if (item === undefined) throw notFound('item', id)
+        d.items.drop(vault, id)
+        return { item, vault: d.vaults.get(vault) as Vault }
+      })
+      summaries.note(done.vault, id, undefined)
+      return done.item
+    },
+  }
+  return { methods, note }
 }
 
 /** Runs a draft as one atomic change of the engine and notes how far the store has come. */
@@ -180,12 +199,11 @@ async function commitThroughRotation<T>(
   }
 }
 
-/** Applies a change of one item within a draft. @throws KeyferryError REQUEST_REFUSED 404 */
-export function applyItem(
+/** @throws KeyferryError REQUEST_REFUSED 404 when there is no such vault, and what decide throws */
+function applyItem(
   d: Draft,
-  vault: string,
-  id: string,
-  decide: (before: Item | undefined, now: string) => Item,
+  { vault, id }: { vault: string; id: string },
+  decide: Parameters<Store['writeItem']>[2],
 ): ItemChange {
   if (d.vaults.get(vault) === undefined) throw notFound('vault', vault)
   const before = d.items.get(vault, id)
@@ -194,11 +212,7 @@ export function applyItem(
   return { before, after, vault: d.vaults.get(vault) as Vault }
 }
 
-function openVault(
-  row: Parameters<RecordCache['open']>[1],
-  ring: Keyring,
-  cache: RecordCache,
-): Vault {
-  const { digest: _, ...rest } = cache.open<VaultRecord>(ring.all, row)
+function openVault(row: Row, ring: Keyring, cache: RecordCache): Vault {
+  const { digest: _, ...rest } = cache.open(ring.all, row) as VaultRecord
   return { ...rest, id: row.id, contentVersion: row.version }
 }

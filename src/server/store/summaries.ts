@@ -50,8 +50,8 @@ export function createSummaries(
 ): Summaries {
   const entries = new Map<string, Entry>()
   const running = new Map<string, Promise<Entry>>()
+  const read = (row: Row) => summarise(open(row))
 
-  const nameOf = ({ id, createdAt }: VaultVersion) => `${id} ${createdAt}`
   const remember = (vault: string, entry: Entry) => {
     entries.delete(vault)
     entries.set(vault, entry)
@@ -63,7 +63,6 @@ export function createSummaries(
     }
   }
   const refresh = async (vault: VaultVersion): Promise<Entry> => {
-    const read = (row: Row) => summarise(open(row))
     const known = entries.get(nameOf(vault))?.byId
     const byId = known
       ? await update(engine, vault.id, known, read)
@@ -103,6 +102,8 @@ export function createSummaries(
     },
   }
 }
+
+const nameOf = ({ id, createdAt }: VaultVersion): string => `${id} ${createdAt}`
 
 const size = (summary: Summary | undefined): number =>
   summary === undefined ? 0 : summary.json.length + ENTRY_BYTES

@@ -65,7 +65,7 @@ export async function verify(
     }
   })
   if (headRow === undefined) throw damaged(nameOf(HEAD))
-  const head = openRecord<HeadRecord>(ring.all, headRow)
+  const head = openRecord(ring.all, headRow) as HeadRecord
   if (head.vaults !== tally.vaults) throw damaged('the list of vaults')
   if (head.tokens !== tally.tokens) throw damaged('the list of tokens')
   for (const vault of tally.items.keys()) throw damaged(`vault ${vault}`)
@@ -76,14 +76,14 @@ export async function verify(
 function checkRow(row: Row, ring: Keyring, tally: Tally): void {
   switch (row.kind) {
     case 'item': {
-      const { files } = openRecord<Pick<Item, 'files'>>(ring.all, row)
+      const { files } = openRecord(ring.all, row) as Pick<Item, 'files'>
       for (const file of files) tally.files.set(file.id, file.chunks)
       const sum = tally.items.get(row.scope) ?? EMPTY_DIGEST
       tally.items.set(row.scope, toggle(sum, fingerprintOf(ring.all, row)))
       return
     }
     case 'vault': {
-      const { digest } = openRecord<VaultRecord>(ring.all, row)
+      const { digest } = openRecord(ring.all, row) as VaultRecord
       if (digest !== (tally.items.get(row.id) ?? EMPTY_DIGEST)) {
         throw damaged(`the list of items of vault ${row.id}`)
       }

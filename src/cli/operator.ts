@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import packageJson from '../../package.json' with { type: 'json' }
+import { KeyferryError } from '../errors.ts'
+import { startOperator } from '../operator/run.ts'
+import { loadSettings } from '../settings/load.ts'
+import { flagOf, SETTINGS, type SettingInfo, type SettingKey } from '../settings/settings.ts'
+import { createLog } from '../telemetry/log.ts'
+import { type Page, plain, servePages } from '../telemetry/http.ts'
+
+/** Milliseconds for which work under way may end after a signal. */
+const GRACE_MS = 8_000
+
+/** `keyferry operator` */
+export function operatorCommand(): Command {
+  const command = new Command('operator')
+    .description('run the operator: sync items to Secrets and restart workloads')
+    .addHelpText(
+      'after',
+      '\nEvery flag can also be given as an environment variable of the same name in capitals.\n' +
+        '\nExample:\n  OP_CONNECT_TOKEN=… keyferry operator --op-connect-host http://localhost:8080\n',
+    )
+  for (const info of Object.values(SETTINGS) as SettingInfo[]) {
+    // The token has no flag: arguments show in the list of processes.
+    if (info.name === 'OP_CONNECT_TOKEN') continue
+    const fallback = info.fallback === undefined ? '' : ` (default: ${info.fallback})`
+    command.option(`${flagOf(info)} <${info.kind.type}>`, `${info.help}${fallback}`)
+  }
+  return command.action(async (options: Record<string, string>) => run(flagsOf(options)))
+}
+
+function flagsOf(options: Record<string, string>): Partial<Record<SettingKey, string>> {
+  const entries = Object.entries(SETTINGS).map(([key, info]) => [key, options[optionOf(info)]])
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined))
+}
+
+/** Commander's name for a flag: `pollingInterval` for `--polling-interval`. */
+function optionOf(info: SettingInfo): string {
+  const words = flagOf(info).slice('--'.length)
+  return words.replaceAll(/-(.)/g, (_match, letter: string) => letter.toUpperCase())
+}
+
+async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
+  const settings = loadSettings(flags)
+  const log = createLog({ level: settings.logLevel, format: settings.logFormat })
+  const stop = new AbortController()
+  const connectCa = settings.connectCaFile && readCa(settings.connectCaFile)
+  const { version } = packageJson
+  const operator = startOperator({ settings, log, version, connectCa }, stop.signal)
+  const { metrics } = operator
+  const pages = {
+    '/metrics': async (): Promise<Page> => {
+      return { status: 200, type: metrics.contentType, text: await metrics.print() }
+    },
+  }
+  const probes = {
+    '/healthz': () => plain(200, 'ok'),
+    '/readyz': () =>
+      operator.isReady() ? plain(200, 'ok') : plain(503, 'the caches are not complete yet'),
+  }
+  if (settings.metricsAddress) await servePages(settings.metricsAddress, pages, stop.signal)
+  if (settings.probeAddress) await servePages(settings.probeAddress, probes, stop.signal)
+  const scope = settings.watchNamespaces?.join(',') ?? 'all namespaces'
+  log.info({ version, scope, connect: new URL(settings.connectHost).origin }, 'operator starts')
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(name, () => {
+      log.info({ signal: name }, 'operator stops')
+      stop.abort()
+      setTimeout(() => process.exit(0), GRACE_MS).unref()
+    })
+  }
+  try {
+    await operator.ended
+  } finally {
+    stop.abort()
+  }
+}
+
+function readCa(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new KeyferryError('SETTING_INVALID', {
+      message: `OP_CONNECT_CA_FILE cannot be read (${(cause as { code?: string }).code ?? 'unknown'})`,
+      remedy: 'Set it to a readable file with certificates in PEM form.',
+      retry: 'on-change',
+      cause,
+    })
+  }
+}

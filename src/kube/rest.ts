@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto'
+import { Agent, type Dispatcher } from 'undici'
+import { KeyferryError } from '../errors.ts'
+import type { Clock } from './clock.ts'
+import type { Access, Credentials } from './config.ts'
+import { statusError } from './status.ts'
+
+/** The three ways to patch. Source: Kubernetes API concepts, "Patch". */
+export type PatchKind = 'merge' | 'json' | 'apply'
+
+const PATCH_TYPES: Record<PatchKind, string> = {
+  merge: 'application/merge-patch+json',
+  json: 'application/json-patch+json',
+  apply: 'application/apply-patch+yaml',
+}
+
+/** One request, as data. */
+export interface KubeRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** Path below the server's origin, already encoded. */
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
+  readonly body?: unknown
+  /** Kind of patch; required with PATCH. */
+  readonly patch?: PatchKind
+  /** Ask for `PartialObjectMetadata`: the answer carries no data, so no secret value. */
+  readonly metadataOnly?: 'object' | 'list'
+  /** Milliseconds until the answer must be complete; 10 s unless told. */
+  readonly timeoutMs?: number
+}
+
+/** The Kubernetes API as plain JSON. */
+export interface KubeRest {
+  /**
+   * Sends one request and gives the parsed answer.
+   *
+   * @throws KeyferryError KUBE_STATUS for an answer other than 2xx, KUBE_UNREACHABLE,
+   *   KUBE_TIMEOUT, KUBE_BAD_ANSWER
+   */
+  send(request: KubeRequest, signal: AbortSignal): Promise<unknown>
+  /** Opens a streaming answer (a watch): chunks of bytes until the server ends it. */
+  stream(request: KubeRequest, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  /**
+   * The API server's clock now, in milliseconds since the epoch: the Date header of the last
+   * answer plus the time since. Up to one second behind, as the header has whole seconds.
+   */
+  serverTime(): number
+  close(): Promise<void>
+}
+
+/** What a REST client needs besides {@link Access}. */
+export interface RestOptions {
+  readonly access: Access
+  readonly clock: Clock
+  readonly userAgent: string
+  /** Called after each answer or failure: for metrics. `status` 0 is a failed connection. */
+  readonly onAnswer?: (method: string, status: number, ms: number) => void
+}
+
+/** Milliseconds for which credentials are used before they are looked at again. */
+const CREDENTIALS_MS = 10_000
+const DEFAULT_TIMEOUT_MS = 10_000
+/** A watch must answer with its headers within this time; its body has its own idle timer. */
+const WATCH_HEADERS_MS = 30_000
+
+type Pool = 'calls' | 'watches'
+
+interface Connection {
+  readonly fingerprint: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Separate pools: a full set of watches never makes a write wait for a socket. */
+  readonly calls: Agent
+  readonly watches: Agent
+}
+
+/** REST over undici, with credentials and TLS of a kubeconfig, re-read as they rotate. */
+export function createRest(options: RestOptions): KubeRest {
+  const { access, clock, onAnswer } = options
+  const connections = createConnections(access, clock)
+  let serverOffset = clock.wall() - clock.now()
+
+  async function dispatch(
+    request: KubeRequest,
+    pool: Pool,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const started = clock.now()
+    const once = async (fresh: boolean) => {
+      const connection = await connections.current(fresh)
+      return connection[pool].request(toDispatch(request, options, connection, signal))
+    }
+    try {
+      let answer = await once(false)
+      if (answer.statusCode === 401) {
+        // A rotated token: one more try with what the files hold now.
+        await answer.body.dump()
+        answer = await once(true)
+      }
+      const date = Date.parse(header(answer.headers['date']) ?? '')
+      if (!Number.isNaN(date)) serverOffset = date - clock.now()
+      onAnswer?.(request.method, answer.statusCode, clock.now() - started)
+      return answer
+    } catch (error) {
+      if (!signal.aborted) onAnswer?.(request.method, 0, clock.now() - started)
+      throw transportError(describe(request), error, signal)
+    }
+  }
+
+  return {
+    async send(request, signal) {
+      const timeout = AbortSignal.timeout(request.timeoutMs ?? DEFAULT_TIMEOUT_MS)
+      const both = AbortSignal.any([signal, timeout])
+      const { statusCode, headers, body } = await dispatch(request, 'calls', both)
+      const text = await body.text().catch((error: unknown) => {
+        throw transportError(describe(request), error, both)
+      })
+      if (statusCode >= 200 && statusCode < 300) return parseBody(describe(request), text)
+      throw statusError(describe(request), statusCode, text, header(headers['retry-after']))
+    },
+    async stream(request, signal) {
+      const { statusCode, headers, body } = await dispatch(request, 'watches', signal)
+      if (statusCode === 200) return body
+      const text = await body.text()
+      throw statusError(describe(request), statusCode, text, header(headers['retry-after']))
+    },
+    serverTime: () => serverOffset + clock.now(),
+    close: () => connections.close(),
+  }
+}
+
+/** Keeps one set of connections per set of credentials. */
+function createConnections(access: Access, clock: Clock) {
+  let connection: Connection | undefined
+  let checkedAt = Number.NEGATIVE_INFINITY
+  return {
+    async current(fresh: boolean): Promise<Connection> {
+      if (connection && !fresh && clock.now() - checkedAt < CREDENTIALS_MS) return connection
+      const credentials = await access.credentials(fresh)
+      checkedAt = clock.now()
+      const fingerprint = fingerprintOf(credentials)
+      if (connection?.fingerprint === fingerprint) return connection
+      // Requests under way end on the old sockets; nothing new is sent over them.
+      void Promise.allSettled([connection?.calls.close(), connection?.watches.close()])
+      connection = open(credentials, fingerprint)
+      return connection
+    },
+    async close(): Promise<void> {
+      await Promise.all([connection?.calls.destroy(), connection?.watches.destroy()])
+    },
+  }
+}
+
+function open(credentials: Credentials, fingerprint: string): Connection {
+  const connect = { ...credentials.tls, timeout: 5_000 }
+  // HTTP/2 would put every watch and every write on one connection that can die as a whole.
+  const common = { connect, allowH2: false, pipelining: 1, keepAliveTimeout: 20_000 }
+  return {
+    fingerprint,
+    headers: credentials.headers,
+    calls: new Agent({ ...common, connections: 32 }),
+    watches: new Agent({ ...common, headersTimeout: WATCH_HEADERS_MS, bodyTimeout: 0 }),
+  }
+}
+
+function fingerprintOf({ headers, tls }: Credentials): string {
+  const parts = [
+    headers,
+    { ...tls, ca: String(tls.ca), cert: String(tls.cert), key: String(tls.key) },
+  ]
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64')
+}
+
+function toDispatch(
+  request: KubeRequest,
+  { access, userAgent }: RestOptions,
+  connection: Connection,
+  signal: AbortSignal,
+): Dispatcher.RequestOptions {
+  const { origin, pathname } = new URL(access.server)
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(request.query ?? {})) {
+    if (value !== undefined) query.set(name, String(value))
+  }
+  const search = query.size === 0 ? '' : `?${query.toString()}`
+  const prefix = pathname === '/' ? '' : pathname
+  return {
+    origin,
+    path: `${prefix}${request.path}${search}`,
+    method: request.method,
+    headers: { ...connection.headers, ...contentHeaders(request), 'user-agent': userAgent },
+    body: request.body === undefined ? null : JSON.stringify(request.body),
+    signal,
+  }
+}
+
+function contentHeaders({
+  method,
+  patch,
+  metadataOnly,
+  body,
+}: KubeRequest): Record<string, string> {
+  const kind = metadataOnly === 'list' ? 'PartialObjectMetadataList' : 'PartialObjectMetadata'
+  const accept = metadataOnly
+    ? `application/json;as=${kind};g=meta.k8s.io;v=v1`
+    : 'application/json'
+  const type = method === 'PATCH' && patch ? PATCH_TYPES[patch] : 'application/json'
+  return body === undefined ? { accept } : { accept, 'content-type': type }
+}
+
+function parseBody(what: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    // The cause quotes the text around the fault, which may be a Secret: it is left behind.
+    throw new KeyferryError('KUBE_BAD_ANSWER', {
+      message: `${what}: the answer is no JSON (${text.length} characters)`,
+      remedy: 'Check that the address in the kubeconfig is the Kubernetes API server.',
+      retry: 'soon',
+      cause: cause instanceof Error ? cause.name : undefined,
+    })
+  }
+}
+
+function transportError(what: string, error: unknown, signal: AbortSignal): unknown {
+  if (error instanceof KeyferryError) return error
+  const timedOut = signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError'
+  if (signal.aborted && !timedOut) return signal.reason
+  return new KeyferryError(timedOut ? 'KUBE_TIMEOUT' : 'KUBE_UNREACHABLE', {
+    message: timedOut ? `${what}: no answer in time` : `${what}: ${causeText(error)}`,
+    remedy: 'Check that the Kubernetes API server can be reached from here.',
+    retry: 'soon',
+    cause: error,
+  })
+}
+
+function causeText(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string }
+  return code ?? message ?? 'connection failed'
+}
+
+function describe({ method, path }: KubeRequest): string {
+  return `${method} ${path}`
+}
+
+function header(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,199 @@
+/**
+ * Restart debts, one run per Secret that owes: who is to be restarted, who cannot be, and when the
+ * debt is closed. The debt is on the Secret; what is remembered here only spares repetition.
+ */
+import { isKeyferryError } from '../errors.ts'
+import type { Clock } from '../kube/clock.ts'
+import type { Reconcile } from '../kube/controller.ts'
+import type { Pace } from '../kube/pace.ts'
+import type { KeyedQueue, Requeue } from '../kube/queue.ts'
+import { compareVersions, keyOf, parseKey } from '../kube/resource.ts'
+import type { KubeRest } from '../kube/rest.ts'
+import { isConflict, isNotFound } from '../kube/status.ts'
+import { RESTART } from './annotations.ts'
+import type { History } from './intake/history.ts'
+import { usersOf, type Views, workloadProgress } from './intake/views.ts'
+import { type Debt, parseDebt } from './plan/debt.ts'
+import { contentDigest, type DigestKey } from './plan/digest.ts'
+import {
+  type DebtPlan,
+  type DebtSnapshot,
+  planDebt,
+  type RestartPolicy,
+  workloadName,
+} from './plan/restarts.ts'
+import type { SecretMeta } from './plan/types.ts'
+import { type Workload, type WorkloadKind, WORKLOAD_RESOURCES } from './plan/workload.ts'
+import type { EventWriter } from './write/event.ts'
+import { writeDebt } from './write/restart.ts'
+
+/** What is remembered of the attempts to pay a debt. */
+export interface Attempts {
+  /** UIDs of workloads whose template was patched for this digest. */
+  readonly tried: Set<string>
+  /** Why a patch was refused, by UID. */
+  readonly denied: Map<string, string>
+}
+
+/** What debts stand on. */
+export interface DebtDeps {
+  readonly rest: KubeRest
+  readonly views: Views
+  readonly clock: Clock
+  readonly policy: RestartPolicy
+  readonly digestKey: DigestKey
+  readonly history: History
+  readonly events: EventWriter
+  readonly memory: DebtMemory
+  /** Spaces the writes that close debts: they are never urgent. */
+  readonly closing: Pace
+  readonly rollouts: KeyedQueue
+  readonly onGiveUp: (workload: Workload, why: string) => void
+}
+
+/** Milliseconds between looks at a debt that waits for the caches to pass its write. */
+const PASSING_MS = 5_000
+/** Milliseconds after which a debt is looked at again, whatever events said. */
+const OPEN_MS = 30_000
+
+/** Works the queue of debts. */
+export function createDebtReconcile(deps: DebtDeps): Reconcile {
+  return async (key, signal) => {
+    const seen = observe(deps, key)
+    if (seen === undefined) return { kind: 'forget' }
+    const plan = planDebt(seen)
+    for (const workload of plan.owing) {
+      deps.rollouts.add(rolloutKey(workload), { afterMs: plan.payAfterMs })
+    }
+    try {
+      if (plan.giveUp.length > 0) return await giveUp(deps, seen, plan, signal)
+      if (plan.close) return await close(deps, seen, signal)
+    } catch (error) {
+      if (isNotFound(error)) return { kind: 'forget' }
+      if (isConflict(error)) return { kind: 'after', ms: 0 }
+      if (!isKeyferryError(error)) throw error
+      return { kind: 'backoff' }
+    }
+    return { kind: 'after', ms: waitMs(seen, plan) }
+  }
+}
+
+function waitMs({ passedMs }: DebtSnapshot, { recheckMs, owing }: DebtPlan): number {
+  if (recheckMs !== undefined) return recheckMs
+  return passedMs === undefined && owing.length === 0 ? PASSING_MS : OPEN_MS
+}
+
+function observe(deps: DebtDeps, key: string): DebtSnapshot | undefined {
+  const { views, memory, clock, policy } = deps
+  const secret = views.secrets.get(parseKey(key))
+  const debt = parseDebt(secret?.annotations[RESTART])
+  if (!secret || !debt) {
+    memory.drop(key)
+    return undefined
+  }
+  const known = memory.of(secret, debt)
+  if (compareVersions(workloadProgress(views), known.version) >= 0) known.passedAt ??= clock.now()
+  const namespace = views.namespaces.get({ namespace: '', name: secret.namespace })
+  return {
+    secret,
+    debt,
+    users: usersOf(views, key),
+    namespaceLevel: namespace?.autoRestart,
+    policy,
+    tried: known.tried,
+    denied: known.denied,
+    openMs: clock.now() - known.openedAt,
+    passedMs: known.passedAt === undefined ? undefined : clock.now() - known.passedAt,
+  }
+}
+
+/** Names workloads in the debt that cannot be restarted, so that they no longer hold it open. */
+async function giveUp(
+  { rest, views, events, onGiveUp }: DebtDeps,
+  { secret, debt }: DebtSnapshot,
+  { giveUp: hopeless }: DebtPlan,
+  signal: AbortSignal,
+): Promise<Requeue> {
+  const names = hopeless.map(({ workload }) => workloadName(workload))
+  const after: Debt = { ...debt, gaveUp: [...debt.gaveUp, ...names] }
+  const written = await writeDebt(rest, secret, { before: debt, after }, signal)
+  if (written) views.secrets.observe(written.meta)
+  for (const { workload, why } of hopeless) {
+    onGiveUp(workload, why)
+    const resource = WORKLOAD_RESOURCES[workload.kind]
+    const note = `Not restarted for the new content of Secret ${secret.name}: ${why}.`
+    await events.emit(
+      { ...workload, resource, occasion: debt.digest },
+      { type: 'Warning', reason: 'RestartNotPossible', action: 'Restart', note },
+      signal,
+    )
+  }
+  return { kind: 'after', ms: 0 }
+}
+
+async function close(
+  { rest, views, history, digestKey, closing }: DebtDeps,
+  { secret, debt }: DebtSnapshot,
+  signal: AbortSignal,
+): Promise<Requeue> {
+  const ms = closing.take()
+  if (ms > 0) return { kind: 'after', ms }
+  const written = await writeDebt(rest, secret, { before: debt, after: undefined }, signal)
+  if (written === undefined) return { kind: 'forget' }
+  const { live, meta } = written
+  if (contentDigest(digestKey, live) === debt.digest) {
+    history.noteVersion(keyOf(meta), meta.resourceVersion)
+  }
+  views.secrets.observe(meta)
+  return { kind: 'forget' }
+}
+
+/** What this process remembers of each open debt. */
+export interface DebtMemory {
+  of(secret: SecretMeta, debt: Debt): Known
+  drop(secretKey: string): void
+}
+
+interface Known extends Attempts {
+  readonly digest: string
+  /** Version of the Secret when the debt was first seen: caches must pass it. */
+  readonly version: string
+  readonly openedAt: number
+  passedAt: number | undefined
+}
+
+/** Nothing remembered yet. */
+export function createDebtMemory(clock: Clock): DebtMemory {
+  const debts = new Map<string, Known>()
+  return {
+    of(secret, { digest }) {
+      const key = keyOf(secret)
+      const known = debts.get(key)
+      if (known?.digest === digest) return known
+      const fresh: Known = {
+        digest,
+        version: secret.resourceVersion,
+        openedAt: clock.now(),
+        passedAt: undefined,
+        tried: new Set(),
+        denied: new Map(),
+      }
+      debts.set(key, fresh)
+      return fresh
+    },
+    drop(secretKey) {
+      debts.delete(secretKey)
+    },
+  }
+}
+
+/** Key of a workload in the queue of rollouts. */
+export function rolloutKey({ kind, namespace, name }: Workload): string {
+  return `${namespace}/${kind}/${name}`
+}
+
+/** The reverse of {@link rolloutKey}. */
+export function parseRolloutKey(key: string) {
+  const [namespace = '', kind, name = ''] = key.split('/')
+  return { kind: kind as WorkloadKind, namespace, name }
+}

@@ -1,0 +1,48 @@
+import type { ConnectClient, ItemId } from '../../connect/client.ts'
+import type { File, ItemSummary } from '../../connect/model.ts'
+import { SecretValue } from '../../connect/secret-value.ts'
+import { type ItemContent, MAX_SECRET_BYTES } from '../plan/content.ts'
+
+/** Reads whole items: fields, URLs and files. */
+export interface ContentReader {
+  /** @throws KeyferryError when the item or one of its files cannot be read: never a part of it */
+  read(item: ItemSummary, signal: AbortSignal): Promise<ItemContent>
+}
+
+/** One read for an item and version at a time, however many resources ask. Nothing is kept. */
+export function createContentReader(client: ConnectClient): ContentReader {
+  const running = new Map<string, Promise<ItemContent>>()
+
+  async function fetch(id: ItemId, signal: AbortSignal): Promise<ItemContent> {
+    const item = await client.item(id, signal)
+    const files = new Map<string, SecretValue>()
+    for (const { id: fileId } of fetchable(item.files)) {
+      const bytes = await client.fileContent(id, fileId, MAX_SECRET_BYTES, signal)
+      files.set(fileId, SecretValue.fromBytes(bytes))
+    }
+    return { item, files }
+  }
+
+  return {
+    read({ id: itemId, vault, version }, signal) {
+      const key = `${vault.id}/${itemId}@${version}`
+      const present = running.get(key)
+      if (present) return present
+      const started = fetch({ vaultId: vault.id, itemId }, signal).finally(() => {
+        running.delete(key)
+      })
+      running.set(key, started)
+      return started
+    },
+  }
+}
+
+/** The files that are worth fetching: as many as a Secret can hold. */
+function* fetchable(files: readonly File[]): Generator<File> {
+  let total = 0
+  for (const file of files) {
+    total += file.size
+    if (total > MAX_SECRET_BYTES) return
+    yield file
+  }
+}

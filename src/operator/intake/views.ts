@@ -1,0 +1,171 @@
+/**
+ * The caches: one store per kind, filled by list-watches. Secrets are watched by our label and as
+ * metadata only, so no value ever sits in a cache.
+ */
+import { type Clock, sleep } from '../../kube/clock.ts'
+import { compareVersions, objectPath, type Resource, type Tracked } from '../../kube/resource.ts'
+import type { KubeRest } from '../../kube/rest.ts'
+import { createStore, type Store } from '../../kube/store.ts'
+import { listWatch } from '../../kube/watch.ts'
+import { MANAGED } from '../annotations.ts'
+import { type Claim, ONE_PASSWORD_ITEM, parseClaim } from '../item.ts'
+import type { SecretMeta } from '../plan/types.ts'
+import {
+  parseWorkload,
+  type Workload,
+  WORKLOAD_RESOURCES,
+  type WorkloadKind,
+} from '../plan/workload.ts'
+import {
+  NAMESPACES,
+  type NamespaceView,
+  parseNamespace,
+  parseSecretMeta,
+  SECRETS,
+} from '../objects.ts'
+
+/** The operator's view of the cluster. */
+export interface Views {
+  /** Index `secret`: by `namespace/name` of the Secret asked for. */
+  readonly claims: Store<Claim>
+  readonly secrets: Store<SecretMeta>
+  /** Index `secret`: by `namespace/name` of each Secret used. */
+  readonly workloads: Readonly<Record<WorkloadKind, Store<Workload>>>
+  readonly namespaces: Store<NamespaceView>
+}
+
+/** Index of claims and workloads by the Secret they ask for or use. */
+export const BY_SECRET = 'secret'
+
+/** Empty views. */
+export function createViews(): Views {
+  const workloads = () =>
+    createStore<Workload>({
+      [BY_SECRET]: ({ namespace, uses }) => uses.map((name) => `${namespace}/${name}`),
+    })
+  return {
+    claims: createStore<Claim>({
+      [BY_SECRET]: ({ namespace, spec }) => [`${namespace}/${spec.secretName}`],
+    }),
+    secrets: createStore<SecretMeta>(),
+    workloads: { Deployment: workloads(), StatefulSet: workloads(), DaemonSet: workloads() },
+    namespaces: createStore<NamespaceView>(),
+  }
+}
+
+/** Workloads of all kinds that use a Secret. */
+export function usersOf({ workloads }: Views, secretKey: string): Workload[] {
+  return Object.values(workloads).flatMap((store) => store.find(BY_SECRET, secretKey))
+}
+
+/** Version up to which the caches of all kinds of workloads have told what happened. */
+export function workloadProgress({ workloads }: Views): string {
+  const all = Object.values(workloads).map(({ progress }) => progress)
+  return all.toSorted(compareVersions)[0] ?? ''
+}
+
+/** Resolves once every cache holds a whole state. */
+export async function synced({ claims, secrets, workloads, namespaces }: Views): Promise<void> {
+  const stores = [claims, secrets, namespaces, ...Object.values(workloads)]
+  await Promise.all(stores.map((store) => store.synced))
+}
+
+/** What the watches need. */
+export interface WatchDeps {
+  readonly rest: KubeRest
+  readonly clock: Clock
+  readonly random: () => number
+  /** Undefined: all namespaces. */
+  readonly namespaces: readonly string[] | undefined
+  readonly onFailure: (kind: string, error: unknown, waitMs: number) => void
+}
+
+/** Fills the views until `signal` aborts. */
+export async function runWatches(
+  views: Views,
+  deps: WatchDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const scopes = deps.namespaces ?? [undefined]
+  const running: Promise<void>[] = []
+  const watch = <T extends Tracked>(store: Store<T>, kind: WatchKind<T>) => {
+    for (const namespace of scopes)
+      running.push(watchOne(store, { ...kind, namespace }, deps, signal))
+  }
+  watch(views.claims, { resource: ONE_PASSWORD_ITEM, reduce: parseClaim })
+  watch(views.secrets, {
+    resource: SECRETS,
+    reduce: parseSecretMeta,
+    labelSelector: `${MANAGED}=true`,
+    metadataOnly: true,
+  })
+  for (const [kind, store] of Object.entries(views.workloads) as [
+    WorkloadKind,
+    Store<Workload>,
+  ][]) {
+    watch(store, { resource: WORKLOAD_RESOURCES[kind], reduce: (raw) => parseWorkload(kind, raw) })
+  }
+  running.push(watchNamespaces(views.namespaces, deps, signal))
+  await Promise.all(running)
+}
+
+interface WatchKind<T> {
+  readonly resource: Resource
+  readonly reduce: (raw: unknown) => T
+  readonly labelSelector?: string
+  readonly metadataOnly?: boolean
+  /** Undefined: all namespaces. */
+  readonly namespace?: string | undefined
+}
+
+function watchOne<T extends Tracked>(
+  store: Store<T>,
+  { namespace, ...kind }: WatchKind<T>,
+  { rest, clock, random, onFailure }: WatchDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const options = {
+    ...kind,
+    rest,
+    clock,
+    random,
+    ...(namespace === undefined ? {} : { namespace }),
+    onEvent: store.feed(namespace),
+    onFailure: (error: unknown, ms: number) => onFailure(kind.resource.plural, error, ms),
+  }
+  return listWatch(options, signal)
+}
+
+/** Milliseconds between two reads of a namespace that cannot be watched. */
+const NAMESPACE_READ_MS = 30_000
+
+/**
+ * All namespaces by a watch; with a list of namespaces each by its own GET, because a Role can
+ * grant no more than that.
+ */
+async function watchNamespaces(
+  store: Store<NamespaceView>,
+  deps: WatchDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const { rest, clock, namespaces, onFailure } = deps
+  if (namespaces === undefined) {
+    const kind = { resource: NAMESPACES, reduce: parseNamespace, metadataOnly: true }
+    return watchOne(store, kind, deps, signal)
+  }
+  const take = store.feed()
+  while (!signal.aborted) {
+    for (const name of namespaces) {
+      try {
+        const path = objectPath(NAMESPACES, { namespace: '', name })
+        const raw = await rest.send({ method: 'GET', path, metadataOnly: 'object' }, signal)
+        take({ kind: 'applied', object: parseNamespace(raw) })
+      } catch (error) {
+        // Without the right, or without the namespace, its level says nothing.
+        if (!signal.aborted) onFailure(NAMESPACES.plural, error, NAMESPACE_READ_MS)
+      }
+    }
+    take({ kind: 'bookmark', resourceVersion: '1' })
+    await sleep(clock, NAMESPACE_READ_MS, signal)
+  }
+}

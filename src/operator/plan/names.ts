@@ -1,0 +1,25 @@
+/**
+ * From the label of a field to the key of a Secret. These rules are the incumbent's, byte for
+ * byte: changing them changes Secrets of unchanged items, so it takes a major release.
+ * Source: onepassword-operator 1.12.0, `formatSecretDataName`; Kubernetes `IsConfigMapKey`.
+ */
+
+const LEGAL = /^[-._a-zA-Z0-9]+$/
+const MAX_LENGTH = 253
+
+/** Whether the API server takes `key` as a key of a Secret. */
+export function isLegalKey(key: string): boolean {
+  return key.length <= MAX_LENGTH && LEGAL.test(key) && key !== '.' && !key.startsWith('..')
+}
+
+/**
+ * The key for `label`: a legal label stays as it is; otherwise illegal characters at both ends go
+ * and each run of them inside becomes `-`, cut at 253. Undefined when even that is no legal key
+ * (an empty label, `.`, `..x`).
+ */
+export function keyOfLabel(label: string): string | undefined {
+  if (isLegalKey(label)) return label
+  const trimmed = label.replace(/^[^-._a-zA-Z0-9]+/u, '').replace(/[^-._a-zA-Z0-9]+$/u, '')
+  const key = trimmed.replace(/[^-._a-zA-Z0-9]+/gu, '-').slice(0, MAX_LENGTH)
+  return isLegalKey(key) ? key : undefined
+}

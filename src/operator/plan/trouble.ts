@@ -1,0 +1,95 @@
+/**
+ * From a failure to what is told about it and how the run ends.
+ */
+import type { ErrorCode, KeyferryError } from '../../errors.ts'
+import { type Claim, conditionOf, type ItemStatus } from '../item.ts'
+import { type Reason, REASONS } from '../reasons.ts'
+import { statusAfter, type Trouble, type Verdict } from './status.ts'
+import type { Decision, EventDraft, Outcome, Plan, SecretWrite, Snapshot } from './types.ts'
+
+const REASON_OF: Partial<Record<ErrorCode, Reason>> = {
+  CONNECT_UNREACHABLE: 'ConnectUnreachable',
+  CONNECT_TIMEOUT: 'ConnectUnreachable',
+  CONNECT_UNAUTHORIZED: 'ConnectUnauthorized',
+  CONNECT_FORBIDDEN: 'ConnectForbidden',
+  CONNECT_RATE_LIMITED: 'ConnectRateLimited',
+  CONNECT_UNAVAILABLE: 'ConnectUnavailable',
+  // The list has the item, the item is not found: two replicas that disagree, or a deletion that
+  // the next list will confirm.
+  CONNECT_NOT_FOUND: 'ConnectUnavailable',
+  CONNECT_REFUSED_INPUT: 'ConnectBadAnswer',
+  CONNECT_BAD_ANSWER: 'ConnectBadAnswer',
+  CONNECT_ANSWER_TOO_LARGE: 'TooLarge',
+}
+
+/** The reason that stands for an error of Connect or of the API server. */
+export function reasonOf({ code }: KeyferryError): Reason {
+  return REASON_OF[code] ?? 'KubernetesUnavailable'
+}
+
+/** What an error says, as a sentence for a condition. */
+export function sentenceOf({ message }: KeyferryError): string {
+  const text = message.charAt(0).toUpperCase() + message.slice(1)
+  return text.endsWith('.') ? text : `${text}.`
+}
+
+/** The failure of polling as a whole, if it fails. */
+export function outageOf({ outage }: Snapshot): Trouble | undefined {
+  if (outage === undefined) return undefined
+  return { reason: reasonOf(outage.error), message: sentenceOf(outage.error), ms: outage.ms }
+}
+
+/** A plan that writes nothing but the status and an Event. */
+export function fail(
+  seen: Snapshot,
+  reason: Reason,
+  message: string,
+  outcome: Outcome = outcomeOf(reason),
+): Decision {
+  const verdict: Verdict = { kind: 'failed', trouble: { reason, message, ms: seen.failingMs } }
+  return { kind: 'act', plan: { ...conclude(seen, verdict), outcome } }
+}
+
+/** As {@link fail}, for an error. */
+export function failWith(seen: Snapshot, error: KeyferryError): Decision {
+  const reason = reasonOf(error)
+  const { retryAfterMs } = error
+  const outcome = outcomeOf(reason)
+  return fail(
+    seen,
+    reason,
+    sentenceOf(error),
+    outcome.kind === 'retry' && retryAfterMs !== undefined
+      ? { ...outcome, afterMs: retryAfterMs }
+      : outcome,
+  )
+}
+
+function outcomeOf(reason: Reason): Outcome {
+  return REASONS[reason].kind === 'person' ? { kind: 'blocked', reason } : { kind: 'retry', reason }
+}
+
+/** The plan that tells a verdict, with or without a write of the Secret. */
+export function conclude(seen: Snapshot, verdict: Verdict, secret?: SecretWrite): Plan {
+  const { claim, policy, now } = seen
+  const status = statusAfter(claim, verdict, { now, staleAfterMs: policy.staleAfterMs })
+  const changed = status !== claim.status || secret !== undefined
+  return {
+    ...(secret ? { secret } : {}),
+    ...(changed ? { status } : {}),
+    events: failureEvents(claim, status, verdict),
+    repair: false,
+    outcome: { kind: 'settled' },
+  }
+}
+
+/** A Warning when a reason shows for the first time. */
+function failureEvents(claim: Claim, status: ItemStatus, { trouble }: Verdict): EventDraft[] {
+  if (trouble === undefined) return []
+  const shows = (from: ItemStatus) =>
+    ['Ready', 'Stale'].some((type) => conditionOf(from, type)?.reason === trouble.reason)
+  if (!shows(status) || shows(claim.status)) return []
+  const { remedy } = REASONS[trouble.reason]
+  const note = `${trouble.message} ${remedy}`
+  return [{ type: 'Warning', reason: trouble.reason, action: 'Sync', note }]
+}

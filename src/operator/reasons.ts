@@ -1,0 +1,141 @@
+/**
+ * Every reason a condition, Event or metric can carry: a closed list, documented where it is
+ * defined.
+ */
+
+/**
+ * What a reason says about the future:
+ * - `fine`: the Secret is as it should be
+ * - `passes`: the cause can pass by itself, Keyferry goes on trying
+ * - `damaged`: as `passes`, but meanwhile the Secret is not what it should be
+ * - `person`: only a change by a person helps
+ */
+export type ReasonKind = 'fine' | 'passes' | 'damaged' | 'person'
+
+interface ReasonInfo {
+  readonly kind: ReasonKind
+  readonly meaning: string
+  readonly remedy: string
+}
+
+/** The closed list. */
+export const REASONS = {
+  Synced: {
+    kind: 'fine',
+    meaning: 'The Secret holds the content of the items.',
+    remedy: 'Nothing to do.',
+  },
+  Progressing: {
+    kind: 'passes',
+    meaning: 'The first attempt for this generation is under way.',
+    remedy: 'Nothing to do.',
+  },
+  ConnectUnreachable: {
+    kind: 'passes',
+    meaning: 'The Connect server cannot be reached or does not answer in time.',
+    remedy: 'Check OP_CONNECT_HOST, the network policy, and that the Connect server runs.',
+  },
+  ConnectUnauthorized: {
+    kind: 'passes',
+    meaning: 'The Connect server refuses the token.',
+    remedy: 'Put a valid token of this Connect server into the operator’s token Secret.',
+  },
+  ConnectForbidden: {
+    kind: 'passes',
+    meaning: 'The Connect token may not read the vault.',
+    remedy: 'Issue a Connect token with read access to the vault.',
+  },
+  ConnectRateLimited: {
+    kind: 'passes',
+    meaning: 'The Connect server asks for fewer requests.',
+    remedy: 'Nothing to do; requests pause as long as the server asks.',
+  },
+  ConnectUnavailable: {
+    kind: 'passes',
+    meaning: 'The Connect server answers with an error of its own.',
+    remedy: 'Look at the Connect server: its /health says what it waits for.',
+  },
+  ConnectBadAnswer: {
+    kind: 'passes',
+    meaning: 'An answer of the Connect server is incomplete or not what was asked for.',
+    remedy: 'Check that OP_CONNECT_HOST is a Connect server and no proxy changes its answers.',
+  },
+  KubernetesUnavailable: {
+    kind: 'passes',
+    meaning: 'The Kubernetes API server refuses or fails a request that it should take.',
+    remedy: 'Look at the message: a missing right, an admission webhook or an overload.',
+  },
+  SecretMissing: {
+    kind: 'damaged',
+    meaning: 'The Secret is gone and cannot be written again while Connect is out of reach.',
+    remedy: 'Bring Connect back; the Secret then returns by itself.',
+  },
+  SecretChanged: {
+    kind: 'damaged',
+    meaning: 'The Secret was edited and cannot be repaired while Connect is out of reach.',
+    remedy: 'Bring Connect back; the Secret is then repaired.',
+  },
+  DriftContested: {
+    kind: 'damaged',
+    meaning: 'Somebody keeps changing the Secret; it is repaired once a minute.',
+    remedy: 'Stop the other writer: the managedFields of the Secret name it.',
+  },
+  InvalidItemPath: {
+    kind: 'person',
+    meaning: 'spec.itemPath is not a path of an item.',
+    remedy: 'Write vaults/<vault>/items/<item>, with names or ids; use ids for names with a slash.',
+  },
+  NotSupportedYet: {
+    kind: 'person',
+    meaning: 'The resource uses a member that this version of Keyferry does not act on.',
+    remedy: 'Remove the member that the message names, or update Keyferry.',
+  },
+  VaultNotFound: {
+    kind: 'person',
+    meaning: 'No vault of that name or id can be seen with the Connect token.',
+    remedy: 'Check the vault in spec.itemPath and that the Connect token may read it.',
+  },
+  ItemNotFound: {
+    kind: 'person',
+    meaning: 'The vault has no active item of that title or id.',
+    remedy: 'Check the item in spec.itemPath; titles must match exactly.',
+  },
+  NoKeys: {
+    kind: 'person',
+    meaning: 'The item gives no key at all: every field is empty or has an unusable label.',
+    remedy: 'Give the item a field with a label and a value.',
+  },
+  TooLarge: {
+    kind: 'person',
+    meaning: 'The values are larger than the 1 MiB that a Secret holds.',
+    remedy: 'Remove or shrink the keys that the message names with their sizes.',
+  },
+  NotOurSecret: {
+    kind: 'person',
+    meaning: 'A Secret of that name exists and belongs to somebody else; it is left alone.',
+    remedy: 'Rename the resource, or delete the Secret if nobody needs it.',
+  },
+  SecretClaimedTwice: {
+    kind: 'person',
+    meaning: 'Another resource asks for a Secret of the same name and has the older claim.',
+    remedy: 'Give one of the two resources another secretName.',
+  },
+  SecretTypeChanged: {
+    kind: 'person',
+    meaning: 'The Secret exists with another type, and a type cannot be changed.',
+    remedy: 'Set the type back, or delete the Secret so that it is made anew.',
+  },
+  SecretImmutable: {
+    kind: 'person',
+    meaning: 'The Secret is immutable, so its new content cannot be written.',
+    remedy: 'Delete the Secret; it is made anew with the current content.',
+  },
+  SecretInvalid: {
+    kind: 'person',
+    meaning: 'The API server refuses the Secret as invalid.',
+    remedy: 'Correct what the message names: often the type demands keys the item does not give.',
+  },
+} as const satisfies Record<string, ReasonInfo>
+
+/** A reason of the closed list. */
+export type Reason = keyof typeof REASONS

@@ -1,0 +1,119 @@
+/**
+ * Paying restart debts, one run per workload: all that is owed to it in one patch of its template.
+ */
+import { isKeyferryError } from '../errors.ts'
+import type { Reconcile } from '../kube/controller.ts'
+import type { Pace } from '../kube/pace.ts'
+import type { KeyedQueue, Requeue } from '../kube/queue.ts'
+import { keyOf, objectPath } from '../kube/resource.ts'
+import type { KubeRest } from '../kube/rest.ts'
+import { isConflict, isForbidden, isInvalid, isNotFound } from '../kube/status.ts'
+import { RESTART } from './annotations.ts'
+import type { DebtMemory } from './debts.ts'
+import { parseRolloutKey } from './debts.ts'
+import type { Views } from './intake/views.ts'
+import { type Debt, parseDebt } from './plan/debt.ts'
+import { owes, type RestartPolicy } from './plan/restarts.ts'
+import type { EventDraft, SecretMeta } from './plan/types.ts'
+import { parseWorkload, type Workload, WORKLOAD_RESOURCES } from './plan/workload.ts'
+import type { EventWriter } from './write/event.ts'
+import { patchWorkload } from './write/restart.ts'
+
+/** What rollouts stand on. */
+export interface RolloutDeps {
+  readonly rest: KubeRest
+  readonly views: Views
+  readonly policy: RestartPolicy
+  readonly memory: DebtMemory
+  readonly events: EventWriter
+  /** RESTARTS_PER_MINUTE. */
+  readonly pace: Pace
+  readonly rollouts: KeyedQueue
+  readonly debts: KeyedQueue
+  readonly onRestart: (workload: Workload, secrets: readonly string[]) => void
+}
+
+/** Refusals in a row after which a workload counts as one that cannot be restarted. */
+const MAX_REFUSALS = 3
+
+interface Owed {
+  readonly secret: SecretMeta
+  readonly debt: Debt
+}
+
+/** Works the queue of rollouts. */
+export function createRolloutReconcile(deps: RolloutDeps): Reconcile {
+  return async (key, signal) => {
+    const { kind, ...name } = parseRolloutKey(key)
+    try {
+      const path = objectPath(WORKLOAD_RESOURCES[kind], name)
+      const workload = parseWorkload(kind, await deps.rest.send({ method: 'GET', path }, signal))
+      const owed = debtsOf(deps, workload)
+      if (owed.length === 0) return { kind: 'forget' }
+      const ms = deps.pace.take()
+      if (ms > 0) return { kind: 'after', ms }
+      await pay(deps, workload, owed, signal)
+      return { kind: 'forget' }
+    } catch (error) {
+      if (isNotFound(error)) return { kind: 'forget' }
+      if (isConflict(error)) return { kind: 'after', ms: 0 }
+      if (!isKeyferryError(error)) throw error
+      if (isForbidden(error) || isInvalid(error)) return refused(deps, key, error.message)
+      return { kind: 'backoff' }
+    }
+  }
+}
+
+/** The open debts of the Secrets that the workload uses, as far as it owes them. */
+function debtsOf({ views, policy }: RolloutDeps, workload: Workload): Owed[] {
+  const { namespace, uses } = workload
+  const namespaceLevel = views.namespaces.get({ namespace: '', name: namespace })?.autoRestart
+  return uses.flatMap((name) => {
+    const secret = views.secrets.get({ namespace, name })
+    const debt = parseDebt(secret?.annotations[RESTART])
+    if (!secret || !debt) return []
+    return owes({ secret, debt, namespaceLevel, policy }, workload) ? [{ secret, debt }] : []
+  })
+}
+
+async function pay(
+  { rest, views, memory, events, onRestart }: RolloutDeps,
+  workload: Workload,
+  owed: readonly Owed[],
+  signal: AbortSignal,
+): Promise<void> {
+  const digests = owed.map(({ secret, debt }) => ({ secretName: secret.name, digest: debt.digest }))
+  const after = await patchWorkload(rest, workload, digests, signal)
+  for (const { secret, debt } of owed) memory.of(secret, debt).tried.add(workload.uid)
+  views.workloads[workload.kind].observe(after)
+  const names = digests.map(({ secretName }) => secretName)
+  onRestart(after, names)
+  const resource = WORKLOAD_RESOURCES[workload.kind]
+  const occasion = digests.map(({ digest }) => digest).join()
+  await events.emit({ ...workload, resource, occasion }, restartEvent(after, names), signal)
+}
+
+const HELD: Readonly<Record<NonNullable<Workload['held']>, string>> = {
+  paused: 'it is paused: the rollout starts when it is resumed',
+  OnDelete: 'its update strategy is OnDelete: delete its pods to restart them',
+  partition: 'its update strategy has a partition: pods below it keep the old content',
+}
+
+function restartEvent({ held }: Workload, secrets: readonly string[]): EventDraft {
+  const cause = `for the new content of ${secrets.length > 1 ? 'Secrets' : 'Secret'} ${secrets.join(', ')}`
+  const note = held ? `Template marked ${cause}; ${HELD[held]}.` : `Restarted ${cause}.`
+  return { type: 'Normal', reason: 'Restarted', action: 'Restart', note }
+}
+
+/** After a few refusals the debt no longer waits for this workload. */
+function refused(deps: RolloutDeps, key: string, why: string): Requeue {
+  if (deps.rollouts.failures(key) < MAX_REFUSALS - 1) return { kind: 'backoff' }
+  const { kind, ...name } = parseRolloutKey(key)
+  const workload = deps.views.workloads[kind].get(name)
+  if (workload === undefined) return { kind: 'forget' }
+  for (const { secret, debt } of debtsOf(deps, workload)) {
+    deps.memory.of(secret, debt).denied.set(workload.uid, `the API server refuses it (${why})`)
+    deps.debts.add(keyOf(secret))
+  }
+  return { kind: 'forget' }
+}

@@ -1,0 +1,127 @@
+/**
+ * From flags and environment to Settings: the only reader of the environment. A text that makes no
+ * sense stops the start with one sentence that names the setting and the remedy.
+ */
+import { KeyferryError } from '../errors.ts'
+import {
+  type Address,
+  flagOf,
+  type LogFormat,
+  type LogLevel,
+  SETTINGS,
+  type SettingInfo,
+  type SettingKey,
+  type Settings,
+} from './settings.ts'
+
+type Texts = Readonly<Record<string, string | undefined>>
+
+/**
+ * @param flags values by {@link SettingKey}; a flag goes before the environment
+ * @throws KeyferryError SETTING_INVALID
+ */
+export function loadSettings(
+  flags: Partial<Record<SettingKey, string>>,
+  environment: Texts = process.env,
+): Settings {
+  const text = (key: SettingKey): string | undefined => {
+    const info: SettingInfo = SETTINGS[key]
+    return flags[key] || environment[info.name] || info.fallback
+  }
+  const read = createReader(text)
+  const connectHost = text('connectHost')
+  if (connectHost === undefined) {
+    throw missing('connectHost', 'the address of the Connect server')
+  }
+  const connectToken = text('connectToken')
+  const connectTokenFile = text('connectTokenFile')
+  if (connectToken === undefined && connectTokenFile === undefined) {
+    throw missing('connectTokenFile', 'the file with the Connect token, or OP_CONNECT_TOKEN')
+  }
+  return {
+    connectHost,
+    connectToken: connectTokenFile === undefined ? connectToken : undefined,
+    connectTokenFile,
+    connectCaFile: text('connectCaFile'),
+    pollingIntervalMs: read.number('pollingInterval') * 1000,
+    watchNamespaces: read.namespaces('watchNamespace'),
+    autoRestart: read.boolean('autoRestart'),
+    restartDelayMs: read.number('restartDelay') * 1000,
+    restartsPerMinute: read.number('restartsPerMinute'),
+    emptyValues: read.boolean('allowEmptyValues'),
+    staleAfterMs: read.number('staleAfter') * 1000,
+    concurrency: Math.trunc(read.number('concurrency')),
+    labelsNotCopied: read.list('labelsNotCopied'),
+    logLevel: read.choice('logLevel') as LogLevel,
+    logFormat: read.choice('logFormat') as LogFormat,
+    metricsAddress: read.address('metricsAddress'),
+    probeAddress: read.address('probeAddress'),
+    kubeconfig: flags.kubeconfig || undefined,
+    ownNamespace: text('ownNamespace'),
+    instance: text('instance') ?? '',
+  }
+}
+
+function createReader(text: (key: SettingKey) => string | undefined) {
+  const list = (key: SettingKey) =>
+    (text(key) ?? '')
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '')
+  return {
+    list,
+    number(key: SettingKey): number {
+      const { kind }: SettingInfo = SETTINGS[key]
+      const value = Number(text(key))
+      if (kind.type !== 'number') return value
+      if (value >= kind.min && value <= kind.max) return value
+      throw invalid(key, `a number of ${kind.unit} between ${kind.min} and ${kind.max}`)
+    },
+    boolean(key: SettingKey): boolean {
+      const value = (text(key) ?? '').toLowerCase()
+      if (['true', 't', '1'].includes(value)) return true
+      if (['false', 'f', '0'].includes(value)) return false
+      throw invalid(key, 'true or false')
+    },
+    choice(key: SettingKey): string {
+      const { kind }: SettingInfo = SETTINGS[key]
+      const value = text(key) ?? ''
+      if (kind.type === 'choice' && kind.of.includes(value)) return value
+      throw invalid(key, kind.type === 'choice' ? `one of ${kind.of.join(', ')}` : 'a choice')
+    },
+    address(key: SettingKey): Address | undefined {
+      const value = text(key) ?? 'off'
+      if (value === 'off' || value === '0') return undefined
+      const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(value) ?? []
+      if (port === '' || Number(port) > 65_535) throw invalid(key, 'host:port, :port or off')
+      return { host: host.replace(/^\[|\]$/g, '') || '::', port: Number(port) }
+    },
+    /** A typing error must not widen the scope to all namespaces. */
+    namespaces(key: SettingKey): readonly string[] | undefined {
+      const value = text(key)
+      if (value === undefined || value.trim() === '*') return undefined
+      const found = [...new Set(list(key))]
+      const legal = found.every((one) => /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(one))
+      if (found.length > 0 && legal) return found
+      throw invalid(key, 'names of namespaces separated by commas, or * for all')
+    },
+  }
+}
+
+function invalid(key: SettingKey, wanted: string): KeyferryError {
+  const info = SETTINGS[key]
+  return new KeyferryError('SETTING_INVALID', {
+    message: `${info.name} (${flagOf(info)}) is not ${wanted}`,
+    remedy: `Set it to ${wanted}, or leave it out.`,
+    retry: 'on-change',
+  })
+}
+
+function missing(key: SettingKey, what: string): KeyferryError {
+  const info = SETTINGS[key]
+  return new KeyferryError('SETTING_INVALID', {
+    message: `${info.name} (${flagOf(info)}) is not set`,
+    remedy: `Set it to ${what}.`,
+    retry: 'on-change',
+  })
+}

@@ -1,0 +1,199 @@
+/**
+ * The operator's settings: what each is called, what it means, its default and its bounds. Flags,
+ * environment and help texts all come from this table.
+ */
+
+/** The settings as the operator uses them. */
+export interface Settings {
+  readonly connectHost: string
+  /** Exactly one of token and tokenFile is set. */
+  readonly connectToken: string | undefined
+  readonly connectTokenFile: string | undefined
+  readonly connectCaFile: string | undefined
+  readonly pollingIntervalMs: number
+  /** Undefined: all namespaces. */
+  readonly watchNamespaces: readonly string[] | undefined
+  readonly autoRestart: boolean
+  readonly restartDelayMs: number
+  readonly restartsPerMinute: number
+  readonly emptyValues: boolean
+  readonly staleAfterMs: number
+  readonly concurrency: number
+  readonly labelsNotCopied: readonly string[]
+  readonly logLevel: LogLevel
+  readonly logFormat: LogFormat
+  /** Undefined: not served. */
+  readonly metricsAddress: Address | undefined
+  readonly probeAddress: Address | undefined
+  readonly kubeconfig: string | undefined
+  /** Namespace of the operator itself; undefined: that of the ServiceAccount or kubeconfig. */
+  readonly ownNamespace: string | undefined
+  readonly instance: string
+}
+
+/** How much is logged. */
+export type LogLevel = (typeof LOG_LEVELS)[number]
+/** How it is logged. */
+export type LogFormat = (typeof LOG_FORMATS)[number]
+
+/** Levels from the quietest. */
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
+/** `text` is for people. */
+export const LOG_FORMATS = ['json', 'text'] as const
+
+/** A TCP address to listen on. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
+/** How the text of a setting is read. */
+export type SettingKind =
+  | { readonly type: 'text' }
+  | { readonly type: 'list' }
+  | { readonly type: 'boolean' }
+  | { readonly type: 'choice'; readonly of: readonly string[] }
+  | { readonly type: 'address' }
+  /** A number between bounds; `unit` is what the text counts in. */
+  | { readonly type: 'number'; readonly min: number; readonly max: number; readonly unit: string }
+
+/** One setting as people see it. */
+export interface SettingInfo {
+  /** Name of the environment variable; the flag is its lower-case form with dashes. */
+  readonly name: string
+  readonly kind: SettingKind
+  /** Text that stands when nothing is given; undefined: see the help. */
+  readonly fallback?: string
+  readonly help: string
+}
+
+const seconds = (min: number, max: number): SettingKind => ({
+  type: 'number',
+  min,
+  max,
+  unit: 'seconds',
+})
+
+/** Every setting. */
+export const SETTINGS = {
+  connectHost: {
+    name: 'OP_CONNECT_HOST',
+    kind: { type: 'text' },
+    help: 'address of the Connect server, such as http://onepassword-connect:8080; required',
+  },
+  connectToken: {
+    name: 'OP_CONNECT_TOKEN',
+    kind: { type: 'text' },
+    help: 'token of the Connect server; this or OP_CONNECT_TOKEN_FILE is required',
+  },
+  connectTokenFile: {
+    name: 'OP_CONNECT_TOKEN_FILE',
+    kind: { type: 'text' },
+    help: 'file with the token; read again when it changes',
+  },
+  connectCaFile: {
+    name: 'OP_CONNECT_CA_FILE',
+    kind: { type: 'text' },
+    help: 'file with the certificate authorities (PEM) that the Connect server is trusted by',
+  },
+  pollingInterval: {
+    name: 'POLLING_INTERVAL',
+    kind: seconds(1, 86_400),
+    fallback: '30',
+    help: 'time between two looks for changes; an idle look is one request',
+  },
+  watchNamespace: {
+    name: 'WATCH_NAMESPACE',
+    kind: { type: 'list' },
+    help: 'namespaces to serve, separated by commas; all when unset or *',
+  },
+  autoRestart: {
+    name: 'AUTO_RESTART',
+    kind: { type: 'boolean' },
+    fallback: 'false',
+    help: 'whether workloads restart when no annotation says otherwise',
+  },
+  restartDelay: {
+    name: 'RESTART_DELAY',
+    kind: seconds(0, 600),
+    fallback: '2',
+    help: 'time between a change and the restart, in which further changes join it',
+  },
+  restartsPerMinute: {
+    name: 'RESTARTS_PER_MINUTE',
+    kind: { type: 'number', min: 1, max: 60_000, unit: 'rollouts' },
+    fallback: '60',
+    help: 'most rollouts started in a minute, evenly spaced',
+  },
+  allowEmptyValues: {
+    name: 'ALLOW_EMPTY_VALUES',
+    kind: { type: 'boolean' },
+    fallback: 'false',
+    help: 'whether empty fields become keys with empty values',
+  },
+  staleAfter: {
+    name: 'STALE_AFTER',
+    kind: seconds(120, 604_800),
+    fallback: '3600',
+    help: 'time without a successful look after which Ready turns False',
+  },
+  concurrency: {
+    name: 'CONCURRENCY',
+    kind: { type: 'number', min: 1, max: 128, unit: 'resources' },
+    fallback: '16',
+    help: 'resources worked at the same time',
+  },
+  labelsNotCopied: {
+    name: 'LABELS_NOT_COPIED',
+    kind: { type: 'list' },
+    help: 'labels of resources that are not copied to Secrets, besides the usual tracking labels; a name ending in * is a prefix',
+  },
+  logLevel: {
+    name: 'LOG_LEVEL',
+    kind: { type: 'choice', of: LOG_LEVELS },
+    fallback: 'info',
+    help: 'how much is logged',
+  },
+  logFormat: {
+    name: 'LOG_FORMAT',
+    kind: { type: 'choice', of: LOG_FORMATS },
+    fallback: 'json',
+    help: 'how it is logged',
+  },
+  metricsAddress: {
+    name: 'METRICS_ADDRESS',
+    kind: { type: 'address' },
+    fallback: ':8080',
+    help: 'where metrics are served; off: nowhere',
+  },
+  probeAddress: {
+    name: 'PROBE_ADDRESS',
+    kind: { type: 'address' },
+    fallback: ':8081',
+    help: 'where /healthz and /readyz are served; off: nowhere',
+  },
+  kubeconfig: {
+    name: 'KUBECONFIG',
+    kind: { type: 'text' },
+    help: 'kubeconfig to use outside a cluster',
+  },
+  ownNamespace: {
+    name: 'POD_NAMESPACE',
+    kind: { type: 'text' },
+    help: 'namespace of the operator itself; that of its ServiceAccount when unset',
+  },
+  instance: {
+    name: 'INSTANCE',
+    kind: { type: 'text' },
+    fallback: 'keyferry',
+    help: 'name of this installation, when there are several in one cluster',
+  },
+} as const satisfies Record<string, SettingInfo>
+
+/** A key of {@link SETTINGS}. */
+export type SettingKey = keyof typeof SETTINGS
+
+/** The flag of a setting: `--polling-interval`. */
+export function flagOf({ name }: SettingInfo): string {
+  return `--${name.toLowerCase().replaceAll('_', '-')}`
+}

@@ -1,0 +1,70 @@
+import { createServer, type ServerResponse } from 'node:http'
+import { KeyferryError } from '../errors.ts'
+
+/** A page: status, content type and text. */
+export interface Page {
+  readonly status: number
+  readonly type: string
+  readonly text: string
+}
+
+/** Pages by path. */
+export type Pages = Readonly<Record<string, () => Promise<Page> | Page>>
+
+/** A line of plain text. */
+export function plain(status: number, text: string): Page {
+  return { status, type: 'text/plain; charset=utf-8', text: `${text}\n` }
+}
+
+/**
+ * Serves pages by GET until `signal` aborts: small, without a framework, because every pod carries
+ * it.
+ *
+ * @throws KeyferryError SETTING_INVALID when the address cannot be listened on
+ */
+export async function servePages(
+  address: { readonly host: string; readonly port: number },
+  pages: Pages,
+  signal: AbortSignal,
+): Promise<{ readonly port: number }> {
+  const server = createServer(
+    { requestTimeout: 10_000, headersTimeout: 5_000 },
+    (request, response) => {
+      void answer(pages, request.method ?? '', request.url ?? '', response)
+    },
+  )
+  server.maxConnections = 256
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.listen(address.port, address.host, resolve)
+  await promise.catch((cause: unknown) => {
+    throw new KeyferryError('SETTING_INVALID', {
+      message: `cannot listen on ${address.host}:${address.port} (${(cause as { code?: string }).code})`,
+      remedy: 'Choose another address with METRICS_ADDRESS or PROBE_ADDRESS, or off.',
+      retry: 'on-change',
+    })
+  })
+  signal.addEventListener('abort', () => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const bound = server.address()
+  return { port: typeof bound === 'object' && bound ? bound.port : address.port }
+}
+
+async function answer(pages: Pages, method: string, url: string, response: ServerResponse) {
+  const page = pages[url.split('?', 1)[0] ?? '']
+  const { status, type, text } = await produce(method, page)
+  response.writeHead(status, { 'content-type': type, 'x-content-type-options': 'nosniff' })
+  response.end(method === 'HEAD' ? '' : text)
+}
+
+async function produce(method: string, page: Pages[string] | undefined): Promise<Page> {
+  if (page === undefined) return plain(404, 'not found')
+  if (method !== 'GET' && method !== 'HEAD') return plain(405, 'only GET')
+  try {
+    return await page()
+  } catch {
+    return plain(500, 'failed')
+  }
+}
