@@ -44,7 +44,21 @@ export function connectCommand(env: NodeJS.ProcessEnv): Command {
     await server.close()
   })
   const parts = [vaultCommand, tokenCommand, fileCommand, ...transferCommands, ...keyCommands]
-  for (const part of parts) command.addCommand(part(env))
+  for (const part of parts) command.addCommand(withStoreHelp(part(env)))
+  return command
+}
+
+/** Shows, in the help of a sub-command, which store it works on; how to listen is not its matter. */
+function withStoreHelp(command: Command): Command {
+  const names = new Set(storeOptions().map(({ long }) => long))
+  command.configureHelp({
+    showGlobalOptions: true,
+    visibleGlobalOptions: (sub) =>
+      (sub.parent?.parent?.name() === 'connect' ? sub.parent.parent : sub.parent)?.options.filter(
+        ({ long }) => names.has(long),
+      ) ?? [],
+  })
+  for (const sub of command.commands) withStoreHelp(sub)
   return command
 }
 

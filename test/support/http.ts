@@ -7,7 +7,8 @@ export interface Answer {
   readonly headers: IncomingHttpHeaders
   readonly bytes: Buffer
   readonly text: string
-  /** The body as JSON; fails the test when it is none. */
+  /** The body as JSON, of the type the test expects; fails the test when it is none. */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters
   json<T = Record<string, unknown>>(): T
 }
 
