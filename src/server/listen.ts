@@ -12,6 +12,7 @@ import { limitConnections } from './http/sockets.ts'
 import { readTls, type TlsFiles, watchTls } from './http/tls.ts'
 import { summarise } from './items/output.ts'
 import { createLog, type LogLevel, type Logger } from './log.ts'
+import type { Engine } from './store/engine.ts'
 import { openPostgres } from './store/postgres.ts'
 import type { KeySource } from './store/keyfile.ts'
 import { openStore, type OpenStore } from './store/open.ts'
@@ -99,9 +100,8 @@ export async function openStoreAt(
   warn: (message: string) => void,
   now: () => number = Date.now,
 ): Promise<OpenedStore> {
-  const { dir, url, key, acceptRollback } = options
-  await mkdir(dir, { recursive: true, mode: 0o700 })
-  const engine = url ? await openPostgres(url) : openSqlite(path.join(dir, STORE_FILE))
+  const { key, acceptRollback } = options
+  const engine = await openEngine(options)
   try {
     const open = await openStore({
       engine,
@@ -118,6 +118,12 @@ export async function openStoreAt(
     await engine.close()
     throw error
   }
+}
+
+/** The engine below a store; makes the directory and the file where there are none. */
+export async function openEngine({ dir, url }: StoreOptions): Promise<Engine> {
+  await mkdir(dir, { recursive: true, mode: 0o700 })
+  return url ? openPostgres(url) : openSqlite(path.join(dir, STORE_FILE))
 }
 
 /** A SQLite store always has a head file beside it; elsewhere only when it was asked for. */

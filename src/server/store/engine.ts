@@ -14,6 +14,9 @@
  */
 export type Kind = 'meta' | 'vault' | 'item' | 'chunk' | 'token' | 'activity'
 
+/** Every kind there is. */
+export const EVERY_KIND: readonly Kind[] = ['meta', 'vault', 'item', 'chunk', 'token', 'activity']
+
 export interface Key {
   readonly kind: Kind
   /** Empty where the kind has none. */
@@ -90,6 +93,8 @@ export interface Engine {
   writeState(): WriteState
   /** Copies everything, as of one moment, to a new SQLite file. */
   backup(file: string): Promise<void>
+  /** Puts what another engine holds in the place of everything, atomically. */
+  replace(source: Engine): Promise<void>
   close(): Promise<void>
 }
 

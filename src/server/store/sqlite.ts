@@ -2,7 +2,16 @@ import { closeSync, existsSync, openSync } from 'node:fs'
 import { chmod, rename, rm } from 'node:fs/promises'
 import { backup as copyDatabase, DatabaseSync, type StatementSync } from 'node:sqlite'
 import { isKeyferryError } from '../../errors.ts'
-import type { Engine, Key, Kind, Row, RowVersion, Write, WriteState } from './engine.ts'
+import {
+  type Engine,
+  EVERY_KIND,
+  type Key,
+  type Kind,
+  type Row,
+  type RowVersion,
+  type Write,
+  type WriteState,
+} from './engine.ts'
 import { busy, unavailable, unreadable } from './failures.ts'
 import { decideGroup, type Pending, wanted } from './group.ts'
 import { migrations, SCHEMA_VERSION, tooNew } from './schema.ts'
@@ -54,6 +63,16 @@ export function openSqlite(file: string): Engine {
     check: async () => checkStructure(db, file),
     writeState: () => writer.state(),
     backup: (target) => backupTo(db, target),
+    async replace(source) {
+      const resume = await writer.pause()
+      try {
+        await replaceAll(db, sql, source)
+      } catch (error) {
+        throw explain(error, file)
+      } finally {
+        resume()
+      }
+    },
     async close() {
       await writer.drain()
       db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
@@ -329,6 +348,21 @@ function explain(error: unknown, file: string): unknown {
       return unavailable(detail, error)
     default:
       return unavailable(detail, error)
+  }
+}
+
+/** Nobody reads or writes in between: the writer is paused, and there is no other connection. */
+async function replaceAll(db: DatabaseSync, sql: Statements, source: Engine): Promise<void> {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    db.exec('DELETE FROM records')
+    await source.snapshot(EVERY_KIND, (rows) => {
+      for (const row of rows) sql.write({ op: 'put', row })
+    })
+    db.exec('COMMIT')
+  } catch (error) {
+    db.exec('ROLLBACK')
+    throw error
   }
 }
 
