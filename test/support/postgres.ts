@@ -30,7 +30,11 @@ export async function testPostgres(): Promise<TestPostgres> {
   const initdb = ['-D', data, '-U', 'keyferry', '--auth=trust', '--no-sync', '-E', 'UTF8']
   await run(...owner.as(path.join(bin, 'initdb'), initdb))
   const port = await freePort()
-  const settings = { listen_addresses: '127.0.0.1', port: String(port), unix_socket_directories: dir }
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: dir,
+  }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
 
   let server: ReturnType<typeof spawn> | undefined
@@ -68,7 +72,17 @@ export async function testPostgres(): Promise<TestPostgres> {
 
 function query(bin: string, port: number, database: string, sql: string): Promise<string> {
   const psql = path.join(bin, 'psql')
-  return run(psql, ['-h', '127.0.0.1', '-p', String(port), '-U', 'keyferry', '-qAtc', sql, database])
+  return run(psql, [
+    '-h',
+    '127.0.0.1',
+    '-p',
+    String(port),
+    '-U',
+    'keyferry',
+    '-qAtc',
+    sql,
+    database,
+  ])
 }
 
 /** The folder of initdb and postgres: Debian's, else the search path's, else installed now. */

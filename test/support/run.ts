@@ -18,11 +18,7 @@ export async function runToEnd(
   const child = spawn(command, args, { ...rest, stdio: ['pipe', 'pipe', 'pipe'] })
   child.stdin.on('error', () => undefined)
   child.stdin.end(input ?? '')
-  const [out, err, code] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    ended(child),
-  ])
+  const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), ended(child)])
   return { code, out, err }
 }
 
