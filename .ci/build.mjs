@@ -1,7 +1,7 @@
 // Bundles the program into one file, dist/keyferry.mjs, that needs nothing but Node 24.
 
 import * as esbuild from 'esbuild'
-import { chmod, readFile } from 'node:fs/promises'
+import { chmod } from 'node:fs/promises'
 
 /**
  * The Kubernetes client declares no side effects policy, so a bundler must keep all of its
@@ -24,27 +24,6 @@ const shakeKubernetesClient = {
   },
 }
 
-/**
- * The validator of OpenAPI documents reads its JSON schemas from files beside itself, which a
- * bundle does not have: they become part of the bundle.
- *
- * @type {import('esbuild').Plugin}
- */
-const inlineOpenapiSchemas = {
-  name: 'inline-openapi-schemas',
-  setup(build) {
-    build.onLoad({ filter: /openapi-schema-validator\/index\.js$/ }, async (args) => {
-      const source = await readFile(args.path, 'utf8')
-      const reader = 'JSON.parse(readFileSync(localFile(file), "utf-8"))'
-      if (!source.includes(reader)) throw new Error(`${args.path} reads its schemas another way`)
-      const table =
-        "import v30 from './schemas/v3.0/schema.json';" +
-        "const bundled = { './schemas/v3.0/schema.json': v30 };"
-      return { contents: table + source.replace(reader, 'bundled[file]'), loader: 'js' }
-    })
-  },
-}
-
 await esbuild.build({
   entryPoints: { keyferry: 'src/main.ts' },
   outdir: 'dist',
@@ -59,7 +38,7 @@ await esbuild.build({
   logLevel: 'warning',
   // Optional natives of pg and ws that are never installed here.
   external: ['pg-native', 'bufferutil', 'utf-8-validate'],
-  plugins: [shakeKubernetesClient, inlineOpenapiSchemas],
+  plugins: [shakeKubernetesClient],
   banner: {
     js:
       '#!/usr/bin/env node\n' +

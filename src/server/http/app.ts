@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { ServerOptions as HttpOptions } from 'node:http'
-import fastify, { type FastifyInstance } from 'fastify'
-import glue from 'fastify-openapi-glue'
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { type AppContext, CONNECT_VERSION, type Handler, VERSION_HEADER } from './context.ts'
-import { allowedMethods, servedDocument } from './document.ts'
+import { allowedMethods, routes } from './document.ts'
 import { answerBrokenRequest, errorBody, sendError } from './errors.ts'
 import { fileHandlers } from './files.ts'
 import { admit, authorise, type PathIds } from './guard.ts'
@@ -11,7 +10,7 @@ import { itemHandlers } from './items.ts'
 import { assertFlat, parseQuery } from './json.ts'
 import { CHECK_OPTIONS } from '../items/check.ts'
 import { report } from './report.ts'
-import { isOperationId, type OperationId, operations } from './operations.ts'
+import { type OperationId, operations } from './operations.ts'
 import { serviceHandlers } from './service.ts'
 import { vaultHandlers } from './vaults.ts'
 
@@ -61,10 +60,9 @@ export async function createApp(
   addHooks(app, context)
   addParser(app)
   const handlers = handlersOf(context)
-  await app.register(glue, {
-    specification: servedDocument(),
-    operationResolver: (id) => route(context, id, handlers) as never,
-  })
+  for (const { operation, method, url, schema } of routes) {
+    app.route({ method, url, schema, ...routeHandlers(context, operation, handlers[operation]) })
+  }
   await app.ready()
   return app
 }
@@ -127,16 +125,15 @@ function handlersOf(context: AppContext): Readonly<Record<OperationId, Handler>>
   }
 }
 
-/** The route of an operation: its guard runs before the body is read. */
-function route(
+/** The handlers of an operation: its guard runs before the body is read. */
+function routeHandlers(
   { tokens }: AppContext,
-  id: string,
-  handlers: Readonly<Record<OperationId, Handler>>,
-): { handler: Handler; onRequest: Handler } {
-  if (!isOperationId(id)) throw new Error(`the document names an unknown operation ${id}`)
+  id: OperationId,
+  handler: Handler,
+): { handler: Handler; onRequest: (request: FastifyRequest) => Promise<void> } {
   const operation = operations[id]
   return {
-    handler: handlers[id],
+    handler,
     async onRequest(request) {
       request.state.operation = id
       const ids = request.params as PathIds

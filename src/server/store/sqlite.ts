@@ -43,12 +43,19 @@ export function openSqlite(file: string): Engine {
   const db = openDatabase(file)
   const sql = statements(db)
   const writer = groupWriter(db, sql, file)
+  const read = async <T>(work: () => T): Promise<T> => {
+    try {
+      return work()
+    } catch (error) {
+      throw explain(error, file)
+    }
+  }
   return {
     name: 'sqlite',
-    get: async (key) => sql.get(key),
-    page: async (range, after, limit) => sql.page(range, after, limit),
-    versions: async (kind, scope) => sql.versions(kind, scope),
-    size: async (kind) => sql.size(kind),
+    get: (key) => read(() => sql.get(key)),
+    page: (range, after, limit) => read(() => sql.page(range, after, limit)),
+    versions: (kind, scope) => read(() => sql.versions(kind, scope)),
+    size: (kind) => read(() => sql.size(kind)),
     commit: (change) => writer.commit(change),
     async snapshot(kinds, visit) {
       const resume = await writer.pause()
@@ -75,8 +82,13 @@ export function openSqlite(file: string): Engine {
     },
     async close() {
       await writer.drain()
-      db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
-      db.close()
+      try {
+        db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      } catch {
+        // The log stays and is merged at the next start, or the file is damaged and was refused.
+      } finally {
+        db.close()
+      }
     },
   }
 }
