@@ -68,7 +68,7 @@ export function readItem(input: ItemInput): ItemContent {
     category: input.category,
     favorite: input.favorite ?? false,
     tags: [...new Set((input.tags ?? []).filter((tag) => tag !== ''))],
-    urls: (input.urls ?? []).flatMap(readUrl),
+    urls: withOnePrimary((input.urls ?? []).flatMap(readUrl)),
     sections,
     fields,
   }
@@ -84,6 +84,14 @@ function readUrl(url: NonNullable<ItemInput['urls']>[number]): StoredUrl[] {
   if (url.href === '') return []
   const label = url.label ? { label: url.label } : {}
   return [{ href: url.href, ...label, ...(url.primary ? { primary: true } : {}) }]
+}
+
+/** The last URL marked primary is it. Source: connect-sdk-js, ItemBuilder.addUrl */
+function withOnePrimary(urls: readonly StoredUrl[]): StoredUrl[] {
+  const last = urls.findLastIndex(({ primary }) => primary)
+  return urls.map(({ primary, ...url }, index) =>
+    primary && index === last ? { ...url, primary } : url,
+  )
 }
 
 /** The sections of the item, and those that only fields name. */
