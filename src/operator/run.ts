@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { type ConnectClient, createConnectClient } from '../connect/client.ts'
 import { isKeyferryError } from '../errors.ts'
 import { type Clock, sleep, systemClock } from '../kube/clock.ts'
-import { loadAccess } from '../kube/config.ts'
+import { type Access, loadAccess } from '../kube/config.ts'
 import { type Reconcile, runController } from '../kube/controller.ts'
 import { createPace } from '../kube/pace.ts'
 import { createQueue, type KeyedQueue } from '../kube/queue.ts'
@@ -64,7 +64,11 @@ const KEY_RETRY_MS = 2_000
 /** Queues are fair between namespaces. */
 const groupOf = (key: string) => parseKey(key).namespace
 
-/** Starts the operator; it runs until `signal` aborts. */
+/**
+ * Starts the operator; it runs until `signal` aborts.
+ *
+ * @throws KeyferryError SETTING_INVALID, KUBE_CONFIG for what can be judged without a request
+ */
 export function startOperator(input: OperatorInput, signal: AbortSignal): Operator {
   const clock = systemClock
   const random = Math.random
@@ -81,9 +85,27 @@ export function startOperator(input: OperatorInput, signal: AbortSignal): Operat
       Object.fromEntries(Object.entries(queues).map(([name, { waiting }]) => [name, waiting])),
     resources: () => [...views.claims.values()].map(readiness),
   })
+  const report = createReporter(input.log, metrics)
+  const access = loadAccess(input.settings.kubeconfig)
+  const client = connectClientFor(input, { clock, metrics, report })
   let ready = false
-  const parts = { ...input, clock, random, queues, metrics, views, onReady: () => (ready = true) }
-  return { metrics, isReady: () => ready, ended: run(parts, signal) }
+  const onReady = () => (ready = true)
+  const given = { ...input, clock, random, queues, metrics, views, report, access, client, onReady }
+  return { metrics, isReady: () => ready, ended: run(given, signal) }
+}
+
+function connectClientFor(
+  { settings, version, connectCa }: OperatorInput,
+  { clock, metrics, report }: Pick<Parts, 'clock' | 'metrics' | 'report'>,
+): ConnectClient {
+  const source = { token: settings.connectToken, file: settings.connectTokenFile }
+  return createConnectClient({
+    host: settings.connectHost,
+    token: createTokenSource(source, () => clock.now(), report.tokenFailure),
+    userAgent: `keyferry/${version}`,
+    ...(connectCa === undefined ? {} : { ca: connectCa }),
+    onAnswer: (operation, status) => metrics.connectRequests.inc({ operation, status }),
+  })
 }
 
 function readiness({ status }: Claim): { ready: string; reason: string } {
@@ -103,12 +125,14 @@ interface Parts extends OperatorInput {
   readonly queues: Queues
   readonly metrics: Metrics
   readonly views: Views
+  readonly report: Reporter
+  readonly access: Access
+  readonly client: ConnectClient
   readonly onReady: () => void
 }
 
 async function run(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { settings, log, clock, random, metrics, views, queues } = parts
-  const access = loadAccess(settings.kubeconfig)
+  const { settings, log, clock, random, metrics, views, queues, access } = parts
   const rest = createRest({
     access,
     clock,
@@ -174,12 +198,11 @@ interface Ground {
 
 /** Everything that works the queues. */
 function work(parts: Parts, ground: Ground, signal: AbortSignal): Promise<void>[] {
-  const report = createReporter(parts.log, parts.metrics)
+  const { report } = parts
   const events = createEventWriter(ground.rest, `keyferry-${randomUUID()}`, report.eventFailure)
   const tools: Tools = {
     ...parts,
     ...ground,
-    report,
     events,
     control: (queue, reconcile, concurrency) =>
       runController({ queue, reconcile, concurrency, onCrash: report.crash }, signal),
@@ -188,15 +211,13 @@ function work(parts: Parts, ground: Ground, signal: AbortSignal): Promise<void>[
 }
 
 interface Tools extends Parts, Ground {
-  readonly report: Reporter
   readonly events: EventWriter
   readonly control: (queue: KeyedQueue, reconcile: Reconcile, concurrency: number) => Promise<void>
 }
 
 /** Items to Secrets: the poll and the workers of claims. */
 function syncing(tools: Tools, signal: AbortSignal): Promise<void>[] {
-  const { settings, clock, random, views, queues, rest, history, events, report } = tools
-  const client = connectClientFor(tools)
+  const { settings, clock, random, views, queues, rest, history, events, report, client } = tools
   const catalog = createCatalog(client, clock)
   const bindings = createBindings()
   const reader = createContentReader(client)
@@ -222,17 +243,6 @@ function syncing(tools: Tools, signal: AbortSignal): Promise<void>[] {
     onPoll: report.poll,
   }
   return [tools.control(queues.claims, reconcile, settings.concurrency), runPoll(poll, signal)]
-}
-
-function connectClientFor({ settings, clock, metrics, report, ...parts }: Tools): ConnectClient {
-  const source = { token: settings.connectToken, file: settings.connectTokenFile }
-  return createConnectClient({
-    host: settings.connectHost,
-    token: createTokenSource(source, () => clock.now(), report.tokenFailure),
-    userAgent: `keyferry/${parts.version}`,
-    ...(parts.connectCa === undefined ? {} : { ca: parts.connectCa }),
-    onAnswer: (operation, status) => metrics.connectRequests.inc({ operation, status }),
-  })
 }
 
 function policyOf({ settings, key, namespace }: Tools): Policy {
