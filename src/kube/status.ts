@@ -77,8 +77,6 @@ export const isAlreadyExists = (error: unknown) =>
 /** 409 of any other kind: the object has moved on since it was read. */
 export const isConflict = (error: unknown) =>
   hasStatus(error, 409) && error.reason !== 'AlreadyExists'
-/** 410: the resourceVersion is too old, list again. */
-export const isGone = (error: unknown) => hasStatus(error, 410)
 /** 403: the right is missing, or the namespace is being deleted. */
 export const isForbidden = (error: unknown) => hasStatus(error, 403)
 /** 403 because the namespace is going away: final, nothing can be created in it any more. */

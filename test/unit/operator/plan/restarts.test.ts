@@ -152,7 +152,7 @@ describe('isOptedIn', () => {
     ['1', '', '', false, true],
   ])(
     'resource %j, workload %j, namespace %j, operator %j → %j',
-    (resource, own, namespace, autoRestart, expected) => {
+    (...[resource, own, namespace, autoRestart, expected]) => {
       const { secret } = aDebt()
       const annotations = resource
         ? { ...secret.annotations, [AUTO]: resource }
