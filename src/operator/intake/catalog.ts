@@ -9,6 +9,7 @@ import type { Vault } from '../../connect/model.ts'
 import { isKeyferryError, type KeyferryError } from '../../errors.ts'
 import type { Clock } from '../../kube/clock.ts'
 import type { Resolution } from '../plan/types.ts'
+import type { VaultPolicy } from '../vault-policy.ts'
 import { createDoubts } from './doubts.ts'
 import { candidates, type ItemList, mergeItems } from './item-list.ts'
 
@@ -20,11 +21,19 @@ export interface Outage {
 
 /** A path to resolve. */
 export interface Question {
+  /** Who asks: not every namespace may draw from every vault. */
+  readonly namespace: string
   readonly path: ItemPath
   /** The item that the path meant before. */
   readonly boundId: string | undefined
+}
+
+/** A question with its urgency. */
+export interface TimedQuestion extends Question {
   /** When it was asked first. Monotonic milliseconds. */
   readonly askedAt: number
+  /** Whether only a list that is younger than the question will do, also for what is there. */
+  readonly fresh: boolean
 }
 
 /** See the head of this file. */
@@ -34,9 +43,9 @@ export interface Catalog {
    * list says that is younger than the question; lists are made every two seconds at most, for all
    * questions together.
    */
-  resolve(question: Question, signal: AbortSignal): Promise<Resolution>
+  resolve(question: TimedQuestion, signal: AbortSignal): Promise<Resolution>
   /** What a path means by what is held; undefined when that does not tell. */
-  peek(path: ItemPath, boundId: string | undefined): Resolution | undefined
+  peek(question: Question): Resolution | undefined
   /**
    * Looks for changes in the vaults that `used` names: one request, and one per vault that moved.
    *
@@ -58,47 +67,60 @@ const HOLD_MS = 5_000
 const BACK_READS = 3
 const GONE_READS = 2
 
+/** What the catalog stands on. */
+export interface CatalogDeps {
+  readonly client: ConnectClient
+  readonly clock: Clock
+  /** The vault policy of this moment. */
+  readonly policy: () => VaultPolicy
+}
+
 /** An empty catalog. */
-export function createCatalog(client: ConnectClient, clock: Clock): Catalog {
+export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
   const vaults = createVaults(client, clock)
   const lists = createLists(client, clock)
 
-  function peek(path: ItemPath, boundId: string | undefined): Resolution | undefined {
+  function peek({ namespace, path, boundId }: Question): Resolution | undefined {
     const held = vaults.held()
     if (held === undefined) return undefined
     const vault = findVault(held.all, path.vault)
     if (vault === undefined) return { kind: 'no-vault' }
+    if (!policy().allows(namespace, vault)) return { kind: 'not-allowed' }
     const list = lists.held(vault)
     if (list === undefined) return undefined
     const item = findItem(candidates(list, path.item), path.item, boundId)
     return item ? { kind: 'found', item } : { kind: 'no-item', vaultId: vault.id }
   }
 
-  /** When the list was made that says whether the name is there. */
-  function listedAt(path: ItemPath): number {
+  /** When the list was made that says what the name means. */
+  function listedAt({ path }: Question): number {
     const held = vaults.held()
     const vault = held && findVault(held.all, path.vault)
     const at = vault ? lists.held(vault)?.listedAt : held?.at
     return at ?? Number.NEGATIVE_INFINITY
   }
 
+  async function load({ namespace, path }: Question, signal: AbortSignal): Promise<void> {
+    const vault = findVault(await vaults.recent(signal), path.vault)
+    if (vault && policy().allows(namespace, vault)) await lists.list(vault, signal)
+  }
+
   return {
     peek,
-    async resolve({ path, boundId, askedAt }, signal) {
-      const held = peek(path, boundId)
-      const at = listedAt(path)
-      if (held && (held.kind === 'found' || at >= askedAt)) return held
+    async resolve(question, signal) {
+      const held = peek(question)
+      const at = listedAt(question)
+      const enough = held?.kind === 'found' && !question.fresh
+      if (held && (enough || at >= question.askedAt || held.kind === 'not-allowed')) return held
       const waitMs = at + LIST_INTERVAL_MS - clock.now()
       if (held && waitMs > 0) return { kind: 'later', ms: waitMs }
       try {
-        const all = await vaults.recent(signal)
-        const vault = findVault(all, path.vault)
-        if (vault) await lists.list(vault, signal)
+        await load(question, signal)
       } catch (error) {
         if (isKeyferryError(error)) return { kind: 'unknown', error }
         throw error
       }
-      return peek(path, boundId) ?? { kind: 'no-vault' }
+      return peek(question) ?? { kind: 'no-vault' }
     },
     async refresh(used, signal) {
       const before = vaults.held()?.all

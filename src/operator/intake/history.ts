@@ -7,8 +7,8 @@ import type { Clock } from '../../kube/clock.ts'
 export interface History {
   /** Milliseconds for which the claim has failed without a break. */
   failingMs(key: string): number
-  /** When a question of this generation was asked first. Monotonic milliseconds. */
-  askedAt(key: string, generation: number): number
+  /** When this question was asked first. Monotonic milliseconds. */
+  askedAt(key: string, question: string): number
   failed(key: string): void
   succeeded(key: string): void
   /** Milliseconds until Connect may be read again for this cause. */
@@ -17,6 +17,17 @@ export interface History {
   /** Repairs within the last minute. */
   recentRepairs(key: string): number
   didRepair(key: string): void
+  /** The incumbent's finalizer was taken off, or its traces were found over ours. */
+  metIncumbent(key: string): void
+  /** Whether the incumbent came back again and again within ten minutes. */
+  isContested(key: string): boolean
+  /**
+   * Notes that Connect said the item is gone.
+   *
+   * @returns how often it said so, counting only sights that are `apartMs` apart
+   */
+  sawAbsence(key: string, itemId: string, apartMs: number): number
+  sawPresence(key: string): void
   /** Notes that this version of a Secret holds the content that its digest names. */
   noteVersion(secretKey: string, version: string): void
   isKnownVersion(secretKey: string, version: string): boolean
@@ -28,12 +39,17 @@ export type ReadCause = 'refresh' | 'repair'
 
 const READ_INTERVAL_MS = 10_000
 const REPAIRS_MS = 60_000
+const INCUMBENT_MS = 600_000
+/** Meetings with the incumbent after which it counts as running. */
+const INCUMBENT_MEETINGS = 2
 
 interface Entry {
   failingSince?: number | undefined
-  asked?: { readonly generation: number; readonly at: number }
+  asked?: { readonly question: string; readonly at: number }
   readAt?: Partial<Record<ReadCause, number>>
   repairs?: number[]
+  incumbent?: number[]
+  absence?: { readonly itemId: string; readonly count: number; readonly at: number } | undefined
 }
 
 /** Nothing remembered yet. */
@@ -47,21 +63,24 @@ export function createHistory(clock: Clock): History {
     entries.set(key, entry)
   }
 
-  function repairs(key: string): number[] {
-    const since = clock.now() - REPAIRS_MS
-    return (entries.get(key)?.repairs ?? []).filter((at) => at > since)
+  function recent(times: readonly number[] | undefined, ms: number): number[] {
+    const since = clock.now() - ms
+    return (times ?? []).filter((at) => at > since)
   }
+
+  const repairs = (key: string) => recent(entries.get(key)?.repairs, REPAIRS_MS)
+  const meetings = (key: string) => recent(entries.get(key)?.incumbent, INCUMBENT_MS)
 
   return {
     failingMs(key) {
       const since = entries.get(key)?.failingSince
       return since === undefined ? 0 : clock.now() - since
     },
-    askedAt(key, generation) {
+    askedAt(key, question) {
       const asked = entries.get(key)?.asked
-      if (asked?.generation === generation) return asked.at
+      if (asked?.question === question) return asked.at
       const at = clock.now()
-      change(key, (entry) => (entry.asked = { generation, at }))
+      change(key, (entry) => (entry.asked = { question, at }))
       return at
     },
     failed: (key) => change(key, (entry) => (entry.failingSince ??= clock.now())),
@@ -79,6 +98,22 @@ export function createHistory(clock: Clock): History {
     recentRepairs: (key) => repairs(key).length,
     didRepair(key) {
       change(key, (entry) => (entry.repairs = [...repairs(key), clock.now()]))
+    },
+    metIncumbent(key) {
+      change(key, (entry) => (entry.incumbent = [...meetings(key), clock.now()]))
+    },
+    isContested: (key) => meetings(key).length >= INCUMBENT_MEETINGS,
+    sawAbsence(key, itemId, apartMs) {
+      const before = entries.get(key)?.absence
+      const at = clock.now()
+      if (before?.itemId === itemId && at - before.at < apartMs) return before.count
+      const count = before?.itemId === itemId ? before.count + 1 : 1
+      change(key, (entry) => (entry.absence = { itemId, count, at }))
+      return count
+    },
+    sawPresence(key) {
+      const entry = entries.get(key)
+      if (entry) entry.absence = undefined
     },
     noteVersion: (secretKey, version) => void versions.set(secretKey, version),
     isKnownVersion: (secretKey, version) => versions.get(secretKey) === version,

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { apiVersionOf, type Resource } from '../../kube/resource.ts'
-import { collectionPath } from '../../kube/resource.ts'
+import { apiVersionOf, collectionPath, type Resource } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isAlreadyExists } from '../../kube/status.ts'
 import type { EventDraft } from '../plan/types.ts'
@@ -10,7 +9,8 @@ const EVENTS: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'event
 
 /** What an Event is about. */
 export interface Regarding {
-  readonly resource: Resource
+  readonly apiVersion: string
+  readonly kind: string
   readonly namespace: string
   readonly name: string
   readonly uid: string
@@ -47,7 +47,7 @@ export function createEventWriter(
 const MAX_NOTE = 1_000
 
 function eventOf(
-  { resource, namespace, name, uid, occasion }: Regarding,
+  { apiVersion, kind, namespace, name, uid, occasion }: Regarding,
   { type, reason, action, note }: EventDraft,
   { instance, now }: { readonly instance: string; readonly now: number },
 ): unknown {
@@ -64,12 +64,6 @@ function eventOf(
     reason,
     action,
     note: note.slice(0, MAX_NOTE),
-    regarding: {
-      apiVersion: apiVersionOf(resource),
-      kind: resource.kind,
-      namespace,
-      name,
-      uid,
-    },
+    regarding: { apiVersion, kind, namespace, name, uid },
   }
 }

@@ -7,7 +7,7 @@ import { restartPatch } from '../plan/restarts.ts'
 import type { LiveSecret, SecretMeta } from '../plan/types.ts'
 import { parseWorkload, type Workload, WORKLOAD_RESOURCES } from '../plan/workload.ts'
 import { WRITE_QUERY } from './requests.ts'
-import { writeSecret } from './secret.ts'
+import { replaceSecret } from './secret.ts'
 
 /**
  * Starts a rollout by one merge patch of the template's annotations, on the version of the workload
@@ -63,7 +63,6 @@ export async function writeDebt(
     ...live,
     annotations: after ? { ...annotations, [RESTART]: formatDebt(after) } : annotations,
   }
-  const { uid, resourceVersion } = live
-  const meta = await writeSecret(rest, { kind: 'replace', manifest, uid, resourceVersion }, signal)
+  const meta = await replaceSecret(rest, manifest, live, signal)
   return { meta, live }
 }
