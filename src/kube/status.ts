@@ -58,7 +58,7 @@ function parseStatus(body: string): Partial<Status> {
 
 /** Milliseconds of a Retry-After in seconds, at most 5 min. Source: RFC 9110 §10.2.3. */
 function retryAfterMs(seconds: string): number | undefined {
-  if (!/^\d{1,9}$/.test(seconds)) return undefined
+  if (!/^\d+$/.test(seconds)) return undefined
   return Math.min(Number(seconds), 300) * 1000
 }
 
