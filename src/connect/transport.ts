@@ -295,8 +295,9 @@ function retryAfter(
   value: string | string[] | undefined,
   date: string | string[] | undefined,
 ): number | undefined {
-  if (typeof value !== 'string') return undefined
-  const seconds = /^\d{1,9}$/.test(value)
+  // What Date.parse makes of other texts is anybody's guess.
+  if (typeof value !== 'string' || !/^(\d{1,9}$|[A-Z])/.test(value)) return undefined
+  const seconds = /^\d/.test(value)
     ? Number(value)
     : (Date.parse(value) - Date.parse(typeof date === 'string' ? date : '')) / 1000
   return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), 3600) * 1000
