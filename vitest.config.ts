@@ -20,7 +20,15 @@ export default defineConfig({
     },
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/architecture.test.ts'] } },
-      { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...PATIENT } },
+      {
+        test: {
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts'],
+          // One file at a time: its limits are those of a machine that is not shared.
+          fileParallelism: false,
+          ...PATIENT,
+        },
+      },
       {
         test: {
           name: 'cluster',

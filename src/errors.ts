@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'SETTING_INVALID'
   | 'INPUT_INVALID'
   // Embedded Connect server
+  | 'REQUEST_REFUSED'
   | 'STORE_KEY'
   | 'STORE_DAMAGED'
   | 'STORE_BUSY'

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { connectCommand } from './cli/connect.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { operatorCommand } from './cli/operator.ts'
 import { isKeyferryError } from './errors.ts'
@@ -8,6 +9,7 @@ const program = new Command('keyferry')
   .description(packageJson.description)
   .version(packageJson.version)
   .addCommand(operatorCommand())
+  .addCommand(connectCommand(process.env))
 
 try {
   await program.parseAsync()

@@ -61,7 +61,7 @@ export const itemSummarySchema = z.object({
 export type ItemSummary = z.infer<typeof itemSummarySchema>
 
 /** A field of an item. Types other than the eight documented ones occur, so `type` is open. */
-export const fieldSchema = z.object({
+const fieldSchema = z.object({
   id: text,
   type: or(z.string(), 'STRING'),
   purpose: maybe(z.string()),
@@ -69,7 +69,6 @@ export const fieldSchema = z.object({
   section: sectionRef,
   value: maybe(secret),
 })
-export type Field = z.infer<typeof fieldSchema>
 
 /** A file of an item; its content is read separately. `size` is in bytes. */
 export const fileSchema = z.object({
@@ -81,7 +80,7 @@ export const fileSchema = z.object({
 export type File = z.infer<typeof fileSchema>
 
 /** A URL of an item. */
-export const urlSchema = z.object({
+const urlSchema = z.object({
   href: secret,
   label: text,
   primary: or(z.boolean(), false),
@@ -89,8 +88,7 @@ export const urlSchema = z.object({
 export type Url = z.infer<typeof urlSchema>
 
 /** A section of an item: fields and files name it by id. */
-export const sectionSchema = z.object({ id: text, label: text })
-export type Section = z.infer<typeof sectionSchema>
+const sectionSchema = z.object({ id: text, label: text })
 
 /** A whole item. */
 export const itemSchema = z.extend(itemSummarySchema, {

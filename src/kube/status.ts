@@ -73,8 +73,6 @@ export const isAlreadyExists = (error: unknown) =>
 /** 409 of any other kind: the object has moved on since it was read. */
 export const isConflict = (error: unknown) =>
   hasStatus(error, 409) && error.reason !== 'AlreadyExists'
-/** 410: the resourceVersion is too old, list again. */
-export const isGone = (error: unknown) => hasStatus(error, 410)
 /** 504 that says so: the resourceVersion is of a time that the server has not reached. */
 export const isTooNew = (error: unknown) =>
   hasStatus(error, 504) && error.message.includes('Too large resource version')

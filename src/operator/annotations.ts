@@ -28,11 +28,6 @@ export const APPLIED = 'keyferry.dev/applied'
 export const INSTANCE = 'keyferry.dev/instance'
 /** The restart that is owed for the Secret's content, while it is owed. */
 export const RESTART = 'keyferry.dev/restart'
-/** On a Secret of somebody else: allows a resource with `existingSecret: Adopt` to take it over. */
-export const ADOPT = 'keyferry.dev/adopt'
-/** On a resource: any new value asks for a refresh now. */
-export const REFRESH = 'keyferry.dev/refresh'
-
 const OWN_PREFIXES = ['keyferry.dev/', 'operator.1password.io/']
 
 /** Whether Keyferry or the incumbent gives `name` its meaning. */

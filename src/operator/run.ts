@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { type ConnectClient, createConnectClient } from '../connect/client.ts'
 import { isKeyferryError } from '../errors.ts'
 import { type Clock, sleep, systemClock } from '../kube/clock.ts'
-import { loadAccess } from '../kube/config.ts'
+import { type Access, loadAccess } from '../kube/config.ts'
 import { type Reconcile, runController } from '../kube/controller.ts'
 import { createPace } from '../kube/pace.ts'
 import { createQueue, type KeyedQueue } from '../kube/queue.ts'
@@ -24,6 +24,7 @@ import { PRIORITY, type Priority, subscribe } from './intake/keys.ts'
 import { runPoll } from './intake/poll.ts'
 import { createIntake } from './intake/snapshot.ts'
 import { createViews, runWatches, synced, type Views } from './intake/views.ts'
+import { type Claim, conditionOf } from './item.ts'
 import { loadDigestKey } from './key.ts'
 import type { DigestKey } from './plan/digest.ts'
 import { PATIENCE_MS } from './plan/status.ts'
@@ -63,7 +64,11 @@ const KEY_RETRY_MS = 2_000
 /** Queues are fair between namespaces. */
 const groupOf = (key: string) => parseKey(key).namespace
 
-/** Starts the operator; it runs until `signal` aborts. */
+/**
+ * Starts the operator; it runs until `signal` aborts.
+ *
+ * @throws KeyferryError SETTING_INVALID, KUBE_CONFIG for what can be judged without a request
+ */
 export function startOperator(input: OperatorInput, signal: AbortSignal): Operator {
   const clock = systemClock
   const random = Math.random
@@ -74,14 +79,38 @@ export function startOperator(input: OperatorInput, signal: AbortSignal): Operat
     debts: queue(1, RESTART_BACKOFF),
     rollouts: queue(1, RESTART_BACKOFF),
   }
+  const views = createViews()
   const metrics = createMetrics({
     waiting: () =>
       Object.fromEntries(Object.entries(queues).map(([name, { waiting }]) => [name, waiting])),
+    resources: () => [...views.claims.values()].map(readiness),
   })
-  const views = createViews()
+  const report = createReporter(input.log, metrics)
+  const access = loadAccess(input.settings.kubeconfig)
+  const client = connectClientFor(input, { clock, metrics, report })
   let ready = false
-  const parts = { ...input, clock, random, queues, metrics, views, onReady: () => (ready = true) }
-  return { metrics, isReady: () => ready, ended: run(parts, signal) }
+  const onReady = () => (ready = true)
+  const given = { ...input, clock, random, queues, metrics, views, report, access, client, onReady }
+  return { metrics, isReady: () => ready, ended: run(given, signal) }
+}
+
+function connectClientFor(
+  { settings, version, connectCa }: OperatorInput,
+  { clock, metrics, report }: Pick<Parts, 'clock' | 'metrics' | 'report'>,
+): ConnectClient {
+  const source = { token: settings.connectToken, file: settings.connectTokenFile }
+  return createConnectClient({
+    host: settings.connectHost,
+    token: createTokenSource(source, () => clock.now(), report.tokenFailure),
+    userAgent: `keyferry/${version}`,
+    ...(connectCa === undefined ? {} : { ca: connectCa }),
+    onAnswer: (operation, status) => metrics.connectRequests.inc({ operation, status }),
+  })
+}
+
+function readiness({ status }: Claim): { ready: string; reason: string } {
+  const ready = conditionOf(status, 'Ready')
+  return { ready: ready?.status ?? 'Unknown', reason: ready?.reason ?? '' }
 }
 
 interface Queues {
@@ -96,12 +125,14 @@ interface Parts extends OperatorInput {
   readonly queues: Queues
   readonly metrics: Metrics
   readonly views: Views
+  readonly report: Reporter
+  readonly access: Access
+  readonly client: ConnectClient
   readonly onReady: () => void
 }
 
 async function run(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { settings, log, clock, random, metrics, views, queues } = parts
-  const access = loadAccess(settings.kubeconfig)
+  const { settings, log, clock, random, metrics, views, queues, access } = parts
   const rest = createRest({
     access,
     clock,
@@ -167,12 +198,11 @@ interface Ground {
 
 /** Everything that works the queues. */
 function work(parts: Parts, ground: Ground, signal: AbortSignal): Promise<void>[] {
-  const report = createReporter(parts.log, parts.metrics)
+  const { report } = parts
   const events = createEventWriter(ground.rest, `keyferry-${randomUUID()}`, report.eventFailure)
   const tools: Tools = {
     ...parts,
     ...ground,
-    report,
     events,
     control: (queue, reconcile, concurrency) =>
       runController({ queue, reconcile, concurrency, onCrash: report.crash }, signal),
@@ -181,15 +211,13 @@ function work(parts: Parts, ground: Ground, signal: AbortSignal): Promise<void>[
 }
 
 interface Tools extends Parts, Ground {
-  readonly report: Reporter
   readonly events: EventWriter
   readonly control: (queue: KeyedQueue, reconcile: Reconcile, concurrency: number) => Promise<void>
 }
 
 /** Items to Secrets: the poll and the workers of claims. */
 function syncing(tools: Tools, signal: AbortSignal): Promise<void>[] {
-  const { settings, clock, random, views, queues, rest, history, events, report } = tools
-  const client = connectClientFor(tools)
+  const { settings, clock, random, views, queues, rest, history, events, report, client } = tools
   const catalog = createCatalog(client, clock)
   const bindings = createBindings()
   const reader = createContentReader(client)
@@ -197,7 +225,10 @@ function syncing(tools: Tools, signal: AbortSignal): Promise<void>[] {
   const intake = createIntake({ rest, views, catalog, reader, bindings, history, policy })
   const writer = createWriter(rest, events, {
     claim: (claim) => views.claims.observe(claim),
-    secret: (secret) => views.secrets.observe(secret),
+    secret(secret) {
+      history.noteVersion(keyOf(secret), secret.resourceVersion)
+      views.secrets.observe(secret)
+    },
   })
   const reconcile = createReconcile({ intake, writer, history, clock, onOutcome: report.outcome })
   const poll = {
@@ -212,17 +243,6 @@ function syncing(tools: Tools, signal: AbortSignal): Promise<void>[] {
     onPoll: report.poll,
   }
   return [tools.control(queues.claims, reconcile, settings.concurrency), runPoll(poll, signal)]
-}
-
-function connectClientFor({ settings, clock, metrics, report, ...parts }: Tools): ConnectClient {
-  const source = { token: settings.connectToken, file: settings.connectTokenFile }
-  return createConnectClient({
-    host: settings.connectHost,
-    token: createTokenSource(source, () => clock.now(), report.tokenFailure),
-    userAgent: `keyferry/${parts.version}`,
-    ...(parts.connectCa === undefined ? {} : { ca: parts.connectCa }),
-    onAnswer: (operation, status) => metrics.connectRequests.inc({ operation, status }),
-  })
 }
 
 function policyOf({ settings, key, namespace }: Tools): Policy {
@@ -240,6 +260,7 @@ function restarting(tools: Tools): Promise<void>[] {
     policy: { autoRestart: settings.autoRestart, delayMs: settings.restartDelayMs },
     rollouts: queues.rollouts,
     debts: queues.debts,
+    claims: queues.claims,
   }
   const debts = createDebtReconcile({
     ...common,

@@ -19,7 +19,7 @@ export interface Destination {
  * A logger. Errors are reduced to code, message, remedy and status: never headers, bodies or
  * whatever else a cause may carry.
  */
-export function createLog(options: LogOptions, to: Destination = process.stdout): Logger {
+export function createLog(options: LogOptions, to: Destination = standardOutput()): Logger {
   const destination = options.format === 'json' ? to : asText(to)
   return pino(
     {
@@ -48,6 +48,11 @@ export function createLog(options: LogOptions, to: Destination = process.stdout)
     },
     destination,
   )
+}
+
+/** Written at once: nothing is lost when the process ends. */
+function standardOutput(): Destination {
+  return pino.destination({ fd: 1, sync: true })
 }
 
 /** What may be told of an error. */

@@ -77,8 +77,10 @@ let counter = 0
 /** A fresh id: 26 lower-case letters and digits. */
 export function freshId(prefix = 'x'): string {
   counter += 1
-  const unique = `${process.pid.toString(36)}${Date.now().toString(36)}${counter.toString(36)}`
-  return (prefix + unique).padEnd(26, '0').slice(0, 26)
+  // Of fixed width, so that padding never makes two of them equal.
+  const number = counter.toString(36).padStart(6, '0')
+  const start = `${prefix}${process.pid.toString(36)}${Date.now().toString(36)}`
+  return `${start.slice(0, 20).padEnd(20, '0')}${number}`
 }
 
 const CREATED = '2024-01-01T00:00:00Z'

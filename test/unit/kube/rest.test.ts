@@ -69,7 +69,7 @@ test('a request is sent as it is described', async () => {
     {
       ...common,
       method: 'PATCH',
-      url: '/clusters/one/x?fieldManager=a+b&force=true&limit=3',
+      url: '/clusters/one/x?fieldManager=a%20b&force=true&limit=3',
       accept: 'application/json',
       type: 'application/apply-patch+yaml',
       body: '{"a":1}',

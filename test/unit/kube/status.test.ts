@@ -4,7 +4,6 @@ import {
   isAlreadyExists,
   isConflict,
   isForbidden,
-  isGone,
   isInvalid,
   isNamespaceTerminating,
   isNotFound,
@@ -76,7 +75,6 @@ test('errors are told apart by status and reason', () => {
     isAlreadyExists,
     isConflict,
     isForbidden,
-    isGone,
     isInvalid,
     isNamespaceTerminating,
     isNotFound,
@@ -90,7 +88,6 @@ test('errors are told apart by status and reason', () => {
   expect(kinds(error(409, { reason: 'AlreadyExists' }))).toEqual(['isAlreadyExists'])
   expect(kinds(error(409, { reason: 'Conflict' }))).toEqual(['isConflict'])
   expect(kinds(error(409))).toEqual(['isConflict'])
-  expect(kinds(error(410))).toEqual(['isGone'])
   expect(kinds(error(413))).toEqual(['isInvalid'])
   expect(kinds(error(422))).toEqual(['isInvalid'])
   expect(kinds(error(403, { message: 'no' }))).toEqual(['isForbidden'])

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest'
 import { createMetrics } from '../../../src/telemetry/metrics.ts'
 
+const idle = { waiting: () => ({}), resources: () => [] }
+
 test('what was counted is printed', async () => {
-  const metrics = createMetrics({ waiting: () => ({ claims: 3, debts: 0 }) })
+  const metrics = createMetrics({ ...idle, waiting: () => ({ claims: 3, debts: 0 }) })
   metrics.runs.inc({ result: 'settled', reason: 'Synced' })
   metrics.secretWrites.inc({ kind: 'create' }, 2)
   metrics.connectRequests.inc({ operation: 'vaults', status: 200 })
@@ -26,24 +28,35 @@ test('what was counted is printed', async () => {
 
 test('numbers of queues are those of the moment', async () => {
   let claims = 1
-  const metrics = createMetrics({ waiting: () => ({ claims }) })
+  const metrics = createMetrics({ ...idle, waiting: () => ({ claims }) })
   expect(await metrics.print()).toContain('keyferry_queue_waiting{queue="claims"} 1')
   claims = 5
   expect(await metrics.print()).toContain('keyferry_queue_waiting{queue="claims"} 5')
 })
 
-test('two programs in one process count apart', async () => {
-  const [one, two] = [
-    createMetrics({ waiting: () => ({}) }),
-    createMetrics({ waiting: () => ({}) }),
+test('resources are counted as they are at the moment', async () => {
+  const [ready, failed] = [
+    { ready: 'True', reason: 'Synced' },
+    { ready: 'False', reason: 'ItemNotFound' },
   ]
+  let resources = [ready, ready, failed]
+  const metrics = createMetrics({ ...idle, resources: () => resources })
+  const text = await metrics.print()
+  expect(text).toContain('keyferry_resources{ready="True",reason="Synced"} 2')
+  expect(text).toContain('keyferry_resources{ready="False",reason="ItemNotFound"} 1')
+  resources = [ready]
+  expect(await metrics.print()).not.toContain('ItemNotFound')
+})
+
+test('two programs in one process count apart', async () => {
+  const [one, two] = [createMetrics(idle), createMetrics(idle)]
   one.repairs.inc()
   expect(await one.print()).toContain('keyferry_repairs_total 1')
   expect(await two.print()).toContain('keyferry_repairs_total 0')
 })
 
 test('every metric of the program has a help text and its prefix', async () => {
-  const text = await createMetrics({ waiting: () => ({}) }).print()
+  const text = await createMetrics(idle).print()
   const names = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name ?? '')
   const own = names.filter((name) => !/^(process|nodejs)_/.test(name))
   expect(own.length).toBeGreaterThan(8)

@@ -1,0 +1,137 @@
+import { chmod, copyFile, readFile, rm, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import process from 'node:process'
+import { text } from 'node:stream/consumers'
+import { Command } from 'commander'
+import type { ImportVault } from '../server/admin/transfer.ts'
+import type { ReadVault } from '../server/admin/formats.ts'
+import { type CommandFactory, print, say, withAdmin } from './connect-admin.ts'
+import { type ConnectFlags, storeOptions } from './connect-settings.ts'
+import { step } from './progress.ts'
+
+const IMPORT_HELP = `
+Reads what op item get --format json and op item list --format json print, what
+keyferry connect export writes, and YAML:
+
+  vault: Production
+  items:
+    - title: Database
+      category: DATABASE
+      fields:
+        username: app
+        password: { generate: { length: 40 } }
+      urls: [https://db.example.com]
+      tags: [team-a]
+      files:
+        - { name: ca.pem, path: ./ca.pem }
+
+Examples:
+  $ keyferry connect import vaults.yaml
+  $ op item list --vault Prod --format json | op item get - --format json \\
+      | keyferry connect import --vault Prod -
+
+Ids, versions and dates are kept. All or nothing: a mistake anywhere imports nothing.`
+
+const importCommand: CommandFactory = (env) =>
+  new Command('import')
+    .description('import items from JSON or YAML')
+    .argument('<file>', '- for standard input')
+    .option('--vault <name>', 'the vault to import into, instead of those the file names')
+    .option('--replace', 'replace items of the same id or title')
+    .addHelpText('after', IMPORT_HELP)
+    .action(
+      async (file: string, flags: { vault?: string; replace?: boolean }, command: Command) => {
+        const { readImport } = await import('../server/admin/formats.ts')
+        const source = await (file === '-' ? text(process.stdin) : readFile(file, 'utf8'))
+        const read = readImport(source, flags.vault)
+        if (read.filesWithoutContent.length > 0) {
+          say(`${read.filesWithoutContent.length} files come without content and are left out`)
+        }
+        if (read.itemsWithoutFields.length > 0) {
+          say(
+            `${read.itemsWithoutFields.length} items come without fields: op item get prints them`,
+          )
+        }
+        const base = file === '-' ? process.cwd() : path.dirname(file)
+        const vaults = await Promise.all(read.vaults.map((vault) => withContents(vault, base)))
+        const result = await step('importing', () =>
+          withAdmin(command, env, (admin) => admin.importVaults(vaults, flags.replace === true)),
+        )
+        print(JSON.stringify(result))
+      },
+    )
+
+async function withContents(vault: ReadVault, base: string): Promise<ImportVault> {
+  const items = await Promise.all(
+    vault.items.map(async (item) => ({
+      ...item,
+      files: await Promise.all(
+        item.files.map(async ({ source, ...file }) => ({
+          ...file,
+          content:
+            source.kind === 'bytes'
+              ? source.bytes
+              : await readFile(path.resolve(base, source.path)),
+        })),
+      ),
+    })),
+  )
+  return { ...vault, items }
+}
+
+const exportCommand: CommandFactory = (env) =>
+  new Command('export')
+    .description('print vaults with all values and files, in plain text')
+    .option('--vault <vault>', 'name or id; default: all')
+    .option('--out <file>', 'write to a new file that only you can read')
+    .action(async (flags: { vault?: string; out?: string }, command: Command) => {
+      const { writeExport } = await import('../server/admin/export.ts')
+      const vaults = await step('exporting', () =>
+        withAdmin(command, env, (admin) => admin.exportVaults(flags.vault)),
+      )
+      const document = writeExport(vaults)
+      if (flags.out === undefined) return print(document)
+      await writeFile(flags.out, `${document}\n`, { mode: 0o600, flag: 'wx' })
+      say(`wrote ${flags.out}: it holds every value in plain text`)
+    })
+
+const backupCommand: CommandFactory = (env) =>
+  new Command('backup')
+    .description('write a sealed copy of the store to a new file; the key is not in it')
+    .argument('<file>')
+    .action(async (file: string, _: unknown, command: Command) => {
+      const { dir } = storeOptions(command.optsWithGlobals<ConnectFlags>(), env)
+      // The server writes where it may; this process carries the copy to where the user may.
+      const draft = path.join(dir, `backup-${process.pid}.sqlite`)
+      await step('backing up', async () => {
+        try {
+          await withAdmin(command, env, (admin) => admin.backup(draft))
+          await copyFile(draft, file, 1)
+          await chmod(file, 0o600)
+        } finally {
+          await rm(draft, { force: true })
+        }
+      })
+      print(path.resolve(file))
+    })
+
+const restoreCommand: CommandFactory = (env) =>
+  new Command('restore')
+    .description('put a backup in the place of the store; no server may have the store open')
+    .argument('<file>')
+    .option('--force', 'although there is a store with vaults already')
+    .action(async (file: string, flags: { force?: boolean }, command: Command) => {
+      const { restore } = await import('../server/admin/restore.ts')
+      const options = storeOptions(command.optsWithGlobals<ConnectFlags>(), env)
+      const vaults = await step('restoring', () =>
+        restore(file, options, flags.force === true, say),
+      )
+      print(JSON.stringify({ vaults }))
+    })
+
+export const transferCommands: readonly CommandFactory[] = [
+  importCommand,
+  exportCommand,
+  backupCommand,
+  restoreCommand,
+]

@@ -1,0 +1,107 @@
+/**
+ * Vaults, items and tokens as the store keeps them. Ids, versions and dates are the server's;
+ * everything else is what clients sent, normalised.
+ */
+
+/** What a token may do in a vault. */
+export type Right = 'r' | 'w' | 'rw'
+
+export type VaultType = 'USER_CREATED' | 'PERSONAL' | 'EVERYONE' | 'TRANSFER'
+
+export interface Vault {
+  readonly id: string
+  readonly name: string
+  readonly description?: string
+  readonly type: VaultType
+  /** RFC 3339 in UTC with seconds, like every date here. */
+  readonly createdAt: string
+  readonly updatedAt: string
+  /** Rises with name and description. */
+  readonly attributeVersion: number
+  /** Rises with every write to an item of the vault. */
+  readonly contentVersion: number
+  /** Number of items that are not archived. */
+  readonly active: number
+}
+
+export type Purpose = 'USERNAME' | 'PASSWORD' | 'NOTES'
+
+export interface StoredField {
+  readonly id: string
+  readonly type: string
+  readonly label: string
+  readonly purpose?: Purpose
+  readonly value?: string
+  /** Id of the section. */
+  readonly section?: string
+  /** Bits; only for a purpose of PASSWORD. */
+  readonly entropy?: number
+}
+
+export interface StoredUrl {
+  readonly href: string
+  readonly label?: string
+  readonly primary?: boolean
+}
+
+export interface StoredSection {
+  readonly id: string
+  readonly label?: string
+}
+
+export interface StoredFile {
+  readonly id: string
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  /** SHA-256 of the content in base64: ties the chunks to the item. */
+  readonly sha256: string
+  /** Number of chunks the content is stored in. */
+  readonly chunks: number
+  /** Id of the section. */
+  readonly section?: string
+}
+
+/** What clients decide about an item. */
+export interface ItemContent {
+  readonly title: string
+  readonly category: string
+  readonly favorite: boolean
+  readonly tags: readonly string[]
+  readonly urls: readonly StoredUrl[]
+  readonly sections: readonly StoredSection[]
+  readonly fields: readonly StoredField[]
+}
+
+export interface Item extends ItemContent {
+  readonly id: string
+  readonly vault: string
+  readonly version: number
+  readonly files: readonly StoredFile[]
+  readonly createdAt: string
+  readonly updatedAt: string
+  readonly lastEditedBy: string
+  /** Absent while the item is active. */
+  readonly state?: 'ARCHIVED' | 'DELETED'
+}
+
+export interface Token {
+  /** Also the JWT's `jti`: 26 characters. */
+  readonly id: string
+  readonly name: string
+  readonly kind: 'jwt' | 'opaque'
+  /** SHA-256 of an opaque token in base64. */
+  readonly hash?: string
+  readonly rights: Readonly<Record<string, Right>>
+  /** UUID under which activity names the holder. */
+  readonly actor: string
+  readonly createdAt: string
+  /** Unix seconds. */
+  readonly expires?: number
+  readonly revokedAt?: string
+}
+
+/** RFC 3339 in UTC with seconds, as Connect writes dates. @param ms Unix milliseconds */
+export function timestamp(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`
+}

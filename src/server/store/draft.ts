@@ -1,0 +1,143 @@
+import type { Item, Token } from '../items/model.ts'
+import { timestamp } from '../items/model.ts'
+import type { Decision, Key, Row, Seen } from './engine.ts'
+import { type Ledger, ledger, type RowBuffer, rowBuffer } from './ledger.ts'
+import {
+  assertGeneration,
+  EMPTY_DIGEST,
+  fingerprintOf,
+  HEAD,
+  type HeadRecord,
+  type Keyring,
+  KEYRING,
+  openRecord,
+  type RecordCache,
+  sealBytes,
+  sealRecord,
+  type TokenRecord,
+  toggle,
+} from './records.ts'
+
+/** Keys that every draft needs to have been loaded. */
+export const DRAFT_KEYS: readonly Key[] = [HEAD, KEYRING]
+
+export const itemKey = (vault: string, id: string): Key => ({ kind: 'item', scope: vault, id })
+export const tokenKey = (id: string): Key => ({ kind: 'token', scope: '', id })
+
+/** What opens and seals the rows of a draft. */
+export interface DraftContext {
+  readonly ring: Keyring
+  readonly cache: RecordCache
+  /** Unix milliseconds. */
+  readonly nowMs: number
+}
+
+/**
+ * A change being put together: reads what was loaded, collects writes, and keeps the vaults'
+ * content versions, counts and all fingerprints in step with them.
+ */
+export interface Draft {
+  /** RFC 3339; one moment for the whole draft. */
+  readonly now: string
+  readonly vaults: Omit<Ledger, 'record' | 'settle'>
+  readonly items: {
+    get(vault: string, id: string): Item | undefined
+    /** Every item of a vault whose range the change asked for. */
+    all(vault: string): Item[]
+    put(item: Item): void
+    drop(vault: string, id: string): void
+  }
+  readonly tokens: {
+    get(id: string): Token | undefined
+    put(token: Token): void
+  }
+  /** Rows that no fingerprint covers: contents of files, which their items' digests cover. */
+  readonly rows: RowBuffer
+  seal(at: Key & { readonly version: number }, plain: Uint8Array): Row
+  finish<T>(result: T): Decision<T>
+}
+
+/** @throws KeyferryError STORE_DAMAGED when a loaded record fails its seal */
+export function draft(seen: Seen, context: DraftContext): Draft {
+  const { ring, cache } = context
+  assertGeneration(seen.get('meta', '', 'keyring'), ring)
+  const headRow = seen.get('meta', '', 'head')
+  const head = headRow && (cache.open(ring.all, headRow) as HeadRecord)
+  const now = timestamp(context.nowMs)
+  const rows = rowBuffer(seen)
+  const vaults = ledger(seen, rows, ring, cache)
+  const tokens = tokenDraft(rows, ring, head?.tokens ?? EMPTY_DIGEST)
+  return {
+    now,
+    vaults,
+    items: itemDraft(rows, vaults, ring, now),
+    tokens,
+    rows,
+    seal: (at, plain) => sealBytes(ring.current, at, plain),
+    finish(result) {
+      const next: HeadRecord = {
+        vaults: vaults.settle(head?.vaults ?? EMPTY_DIGEST),
+        tokens: tokens.digest(),
+      }
+      rows.put(sealRecord(ring.current, { ...HEAD, version: (headRow?.version ?? 0) + 1 }, next))
+      return { writes: rows.writes, result }
+    },
+  }
+}
+
+function itemDraft(rows: RowBuffer, vaults: Ledger, ring: Keyring, now: string): Draft['items'] {
+  return {
+    get: (vault, id) => openItem(rows.get(itemKey(vault, id)), ring),
+    all: (vault) => rows.range('item', vault).flatMap((row) => openItem(row, ring) ?? []),
+    put(item) {
+      const { id, vault, version, ...content } = item
+      const before = rows.get(itemKey(vault, id))
+      const after = sealRecord(ring.current, { ...itemKey(vault, id), version }, content)
+      const active = isActive(item) - isActive(openItem(before, ring))
+      rows.put(after)
+      vaults.record(vault, { before, after, active, now })
+    },
+    drop(vault, id) {
+      const before = rows.get(itemKey(vault, id))
+      const item = openItem(before, ring)
+      if (before === undefined || item === undefined) return
+      for (const file of item.files) rows.clear('chunk', file.id)
+      rows.drop(itemKey(vault, id))
+      vaults.record(vault, { before, after: undefined, active: -isActive(item), now })
+    },
+  }
+}
+
+function tokenDraft(
+  rows: RowBuffer,
+  ring: Keyring,
+  start: string,
+): Draft['tokens'] & { digest(): string } {
+  let digest = start
+  return {
+    digest: () => digest,
+    get: (id) => openToken(rows.get(tokenKey(id)), ring),
+    put({ id, ...record }) {
+      const before = rows.get(tokenKey(id))
+      const after = sealRecord(ring.current, { ...tokenKey(id), version: 1 }, record)
+      if (before) digest = toggle(digest, fingerprintOf(ring.all, before))
+      digest = toggle(digest, fingerprintOf(ring.all, after))
+      rows.put(after)
+    },
+  }
+}
+
+const isActive = (item: Item | undefined): number =>
+  item !== undefined && item.state === undefined ? 1 : 0
+
+/** @throws KeyferryError STORE_DAMAGED */
+export function openItem(row: Row | undefined, ring: Keyring): Item | undefined {
+  if (row === undefined) return undefined
+  const content = openRecord(ring.all, row) as Omit<Item, 'id' | 'vault' | 'version'>
+  return { ...content, id: row.id, vault: row.scope, version: row.version }
+}
+
+/** @throws KeyferryError STORE_DAMAGED */
+export function openToken(row: Row | undefined, ring: Keyring): Token | undefined {
+  return row && { ...(openRecord(ring.all, row) as TokenRecord), id: row.id }
+}

@@ -1,0 +1,157 @@
+import type { Vault } from '../items/model.ts'
+import type { Key, Kind, Row, Seen, Write } from './engine.ts'
+import { keyText } from './engine.ts'
+import {
+  EMPTY_DIGEST,
+  fingerprintOf,
+  type Keyring,
+  type RecordCache,
+  sealRecord,
+  toggle,
+  type VaultRecord,
+} from './records.ts'
+
+export const vaultKey = (id: string): Key => ({ kind: 'vault', scope: '', id })
+
+/** The rows of a change: as loaded, and as written so far. */
+export interface RowBuffer {
+  get(key: Key): Row | undefined
+  /** Rows of a range that the change asked for. */
+  range(kind: Kind, scope: string): Row[]
+  put(row: Row): void
+  drop(key: Key): void
+  clear(kind: 'chunk' | 'item', scope: string): void
+  readonly writes: readonly Write[]
+}
+
+const nameOf = (key: Key): string => keyText(key.kind, key.scope, key.id)
+
+export function rowBuffer(seen: Seen): RowBuffer {
+  const written = new Map<string, Row | null>()
+  const writes: Write[] = []
+  return {
+    writes,
+    get(key) {
+      const row = written.get(nameOf(key))
+      return row === undefined ? seen.get(key.kind, key.scope, key.id) : (row ?? undefined)
+    },
+    range(kind, scope) {
+      const rows = new Map(seen.range(kind, scope).map((row) => [nameOf(row), row]))
+      for (const [name, row] of written) {
+        if (row?.kind === kind && row.scope === scope) rows.set(name, row)
+        else if (row === null) rows.delete(name)
+      }
+      return [...rows.values()]
+    },
+    put(row) {
+      written.set(nameOf(row), row)
+      writes.push({ op: 'put', row })
+    },
+    drop(key) {
+      written.set(nameOf(key), null)
+      writes.push({ op: 'drop', key })
+    },
+    clear: (kind, scope) => void writes.push({ op: 'clear', kind, scope }),
+  }
+}
+
+/** The vaults of a change, with the digests of their items. */
+export interface Ledger {
+  get(id: string): Vault | undefined
+  /** Every vault; the change must have asked for the range. */
+  all(): Vault[]
+  set(vault: Vault): void
+  drop(id: string): void
+  /** Counts one write to an item: digest, content version, active items, date. */
+  record(vault: string, move: ItemMove): void
+  /** Exchanges an item row for the same content under another key. */
+  exchange(vault: string, before: Row, after: Row): void
+  /** Seals what changed and moves it in `total`, the digest of all vault rows. */
+  settle(total: string): string
+}
+
+export interface ItemMove {
+  readonly before: Row | undefined
+  readonly after: Row | undefined
+  /** Change in the number of active items. */
+  readonly active: number
+  readonly now: string
+}
+
+interface VaultState {
+  /** The row as loaded; absent for a new vault. */
+  readonly row: Row | undefined
+  readonly vault: Vault | undefined
+  readonly digest: string
+  readonly changed: boolean
+}
+
+export function ledger(seen: Seen, rows: RowBuffer, ring: Keyring, cache: RecordCache): Ledger {
+  const states = new Map<string, VaultState>()
+  const load = (id: string): VaultState => {
+    const known = states.get(id)
+    if (known) return known
+    const state = loadVault(seen.get('vault', '', id), ring, cache)
+    states.set(id, state)
+    return state
+  }
+  const need = (id: string): VaultState & { vault: Vault } => {
+    const { vault, ...state } = load(id)
+    if (vault === undefined) throw new Error(`vault ${id} is not part of this change`)
+    return { ...state, vault }
+  }
+  return {
+    get: (id) => load(id).vault,
+    all() {
+      const ids = new Set([...seen.range('vault', '').map(({ id }) => id), ...states.keys()])
+      return [...ids].flatMap((id) => load(id).vault ?? [])
+    },
+    set: (vault) => void states.set(vault.id, { ...load(vault.id), vault, changed: true }),
+    drop: (id) => void states.set(id, { ...load(id), vault: undefined, changed: true }),
+    record(id, { before, after, active, now }) {
+      const { row, vault, digest } = need(id)
+      let next = digest
+      if (before) next = toggle(next, fingerprintOf(ring.all, before))
+      if (after) next = toggle(next, fingerprintOf(ring.all, after))
+      const changed = {
+        ...vault,
+        active: vault.active + active,
+        contentVersion: vault.contentVersion + 1,
+        updatedAt: now,
+      }
+      states.set(id, { row, vault: changed, digest: next, changed: true })
+    },
+    exchange(id, before, after) {
+      const { row, vault, digest } = need(id)
+      const without = toggle(digest, fingerprintOf(ring.all, before))
+      const next = toggle(without, fingerprintOf(ring.all, after))
+      states.set(id, { row, vault, digest: next, changed: true })
+    },
+    settle(total) {
+      let sum = total
+      for (const [id, state] of states) {
+        if (!state.changed) continue
+        if (state.row) sum = toggle(sum, fingerprintOf(ring.all, state.row))
+        const row = sealVault(state, ring)
+        if (row) sum = toggle(sum, fingerprintOf(ring.all, row))
+        if (row) rows.put(row)
+        else rows.drop(vaultKey(id))
+      }
+      return sum
+    },
+  }
+}
+
+function loadVault(row: Row | undefined, ring: Keyring, cache: RecordCache): VaultState {
+  if (row === undefined) return { row, vault: undefined, digest: EMPTY_DIGEST, changed: false }
+  const { digest, ...rest } = cache.open(ring.all, row) as VaultRecord
+  const vault = { ...rest, id: row.id, contentVersion: row.version }
+  return { row, vault, digest, changed: false }
+}
+
+function sealVault({ vault, digest }: VaultState, ring: Keyring): Row | undefined {
+  if (vault === undefined) return undefined
+  const { id, contentVersion: version, ...rest } = vault
+  const record: VaultRecord = { ...rest, digest }
+  return sealRecord(ring.current, { ...vaultKey(id), version }, record)
+}

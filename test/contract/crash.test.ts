@@ -1,0 +1,156 @@
+import { rm } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { call } from '../support/http.ts'
+import { keyferry, type ServerProcess, startProgram } from '../support/program.ts'
+import { tempDir } from '../support/server.ts'
+import { rounds, tell } from '../support/skip.ts'
+
+const ROUNDS = rounds('KEYFERRY_ROUNDS', 200)
+const LANES = 2
+const WRITERS = 4
+
+/** What is known of an item: the last state that was acknowledged, and a write without answer. */
+interface Known {
+  acked: string | 'deleted' | undefined
+  version: number
+  open: string | 'deleted' | undefined
+}
+
+interface Lane {
+  readonly dir: string
+  readonly vault: string
+  readonly token: string
+  readonly items: Map<string, Known>
+  /** Texts of creations that got no answer: they may have happened. */
+  readonly openCreates: Set<string>
+  acked: number
+}
+
+interface Item {
+  id: string
+  version: number
+  title: string
+  fields: { value?: string }[]
+}
+
+/** An item whose every part says the same, so that a mixture of two shows. */
+const body = (text: string) => ({
+  title: text,
+  category: 'SERVER',
+  tags: [text],
+  fields: [
+    { id: 'a', label: 'a', value: text },
+    { id: 'b', label: 'b', value: text.repeat(50) },
+  ],
+})
+
+async function openLane(): Promise<Lane> {
+  const dir = await tempDir()
+  const vault = (await keyferry(['connect', 'vault', 'create', '--data', dir, 'V'])).out.trim()
+  const made = await keyferry(['connect', 'token', 'create', '--data', dir, '--vault', 'V=rw'])
+  const token = made.out.trim()
+  return { dir, vault, token, items: new Map(), openCreates: new Set(), acked: 0 }
+}
+
+/** Writes until the server is gone, noting what was acknowledged. */
+async function writeUntilDeath(lane: Lane, server: ServerProcess, writer: number): Promise<void> {
+  const path = `/v1/vaults/${lane.vault}/items`
+  const own: string[] = []
+  for (let n = 0; ; n++) {
+    const text = `${writer}-${Date.now()}-${n}`
+    const { token } = lane
+    const id = own[n % 5]
+    const known = id === undefined ? undefined : lane.items.get(id)
+    const open = known && n % 7 === 6 ? 'deleted' : text
+    if (known) known.open = open
+    else lane.openCreates.add(text)
+    try {
+      if (id === undefined || known === undefined) {
+        const answer = await call(server.url, 'POST', path, { token, body: body(text) })
+        expect(answer.status).toBe(200)
+        const item = answer.json<Item>()
+        lane.items.set(item.id, { acked: text, version: 1, open: undefined })
+        lane.openCreates.delete(text)
+        own.push(item.id)
+      } else if (open === 'deleted') {
+        expect((await call(server.url, 'DELETE', `${path}/${id}`, { token })).status).toBe(204)
+        Object.assign(known, { acked: 'deleted', open: undefined })
+        own.splice(own.indexOf(id), 1)
+      } else {
+        const answer = await call(server.url, 'PUT', `${path}/${id}`, { token, body: body(text) })
+        expect(answer.status).toBe(200)
+        const version = answer.json<Item>().version + 1
+        Object.assign(known, { acked: text, version, open: undefined })
+      }
+      lane.acked += 1
+    } catch (error) {
+      if (error instanceof Error && 'code' in error) return
+      throw error
+    }
+  }
+}
+
+/** Compares everything the server holds with what was acknowledged, then takes it for known. */
+async function check(lane: Lane, server: ServerProcess): Promise<void> {
+  const { token, vault } = lane
+  const get = async (path: string) =>
+    call(server.url, 'GET', `/v1/vaults/${vault}${path}`, { token })
+  const listed = (await get('/items')).json<Item[]>()
+  expect((await get('')).json<{ items: number }>().items).toBe(listed.length)
+  const present = new Set(listed.map(({ id }) => id))
+  for (const [id, known] of lane.items) {
+    const gone = known.acked === 'deleted' || known.open === 'deleted'
+    if (!present.has(id)) {
+      expect(gone, `item ${id} was acknowledged and is gone`).toBe(true)
+      lane.items.delete(id)
+    }
+  }
+  for (const { id } of listed) {
+    const item = (await get(`/items/${id}`)).json<Item>()
+    const text = item.title
+    expect(item.fields.map(({ value }) => value)).toEqual([text, text.repeat(50)])
+    const known = lane.items.get(id)
+    if (known === undefined) {
+      expect(lane.openCreates.has(text), `nobody wrote item ${id}`).toBe(true)
+    } else {
+      expect([known.acked, known.open], `item ${id} holds what was never last`).toContain(text)
+      expect(item.version).toBe(known.version + (text === known.acked ? 0 : 1))
+    }
+    lane.items.set(id, { acked: text, version: item.version, open: undefined })
+  }
+  lane.openCreates.clear()
+}
+
+async function runLane(lane: Lane, count: number): Promise<void> {
+  for (let n = 0; n < count; n++) {
+    const server = await startProgram(['--data', lane.dir])
+    await check(lane, server)
+    const writers = Array.from({ length: WRITERS }, (_, writer) =>
+      writeUntilDeath(lane, server, writer),
+    )
+    // Any moment of the first writes; on a slow machine a fixed time would come before them.
+    await sleep(20 + Math.random() * 100)
+    await server.stop('SIGKILL')
+    await Promise.all(writers)
+  }
+}
+
+test(`nothing acknowledged is lost, and nothing is half there, in ${ROUNDS} kills during writes`, {
+  timeout: 60_000 + ROUNDS * 3_000,
+}, async () => {
+  const lanes = await Promise.all(Array.from({ length: LANES }, openLane))
+  try {
+    await Promise.all(lanes.map((lane) => runLane(lane, ROUNDS / LANES)))
+    for (const lane of lanes) {
+      const server = await startProgram(['--data', lane.dir])
+      await check(lane, server)
+      expect(await server.stop()).toBe(0)
+    }
+    const acked = lanes.reduce((sum, lane) => sum + lane.acked, 0)
+    tell(`${ROUNDS} kills, ${acked} acknowledged writes`)
+    expect(acked).toBeGreaterThan(ROUNDS)
+  } finally {
+    for (const lane of lanes) await rm(lane.dir, { recursive: true, force: true })
+  }
+})

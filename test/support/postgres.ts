@@ -1,0 +1,139 @@
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { chmod, chown, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { ended, run } from './run.ts'
+import { tell } from './skip.ts'
+
+/** A PostgreSQL server of the tests' own, with nothing in it. */
+export interface TestPostgres extends AsyncDisposable {
+  /** URL of a new, empty database. */
+  database(): Promise<string>
+  /** Stops the server at once, as a crash would. */
+  crash(): Promise<void>
+  start(): Promise<void>
+}
+
+const DEBIAN_DIR = '/usr/lib/postgresql'
+/** PostgreSQL refuses to run as root. */
+const USER = 'nobody'
+
+export async function testPostgres(): Promise<TestPostgres> {
+  const bin = await findPostgres()
+  const dir = await mkdtemp(path.join(os.tmpdir(), 'keyferry-postgres-'))
+  await chmod(dir, 0o755)
+  const data = path.join(dir, 'data')
+  const owner = await ownerOf(dir)
+  const initdb = ['-D', data, '-U', 'keyferry', '--auth=trust', '--no-sync', '-E', 'UTF8']
+  await run(...owner.as(path.join(bin, 'initdb'), initdb))
+  const port = await freePort()
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    port: String(port),
+    unix_socket_directories: dir,
+  }
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+
+  let server: ReturnType<typeof spawn> | undefined
+  const start = async () => {
+    const [command, args] = owner.as(path.join(bin, 'postgres'), ['-D', data, ...flags])
+    server = spawn(command, args, { stdio: 'ignore' })
+    for (let tries = 0; ; tries++) {
+      if (await query(bin, port, 'postgres', 'SELECT 1').catch(() => undefined)) return
+      if (tries > 300) throw new Error('PostgreSQL did not start within 30 s')
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
+  const stop = async (signal: NodeJS.Signals) => {
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return
+    const end = ended(server)
+    server.kill(signal)
+    await end
+  }
+  await start()
+  let databases = 0
+  return {
+    start,
+    async database() {
+      const name = `test${++databases}`
+      await query(bin, port, 'postgres', `CREATE DATABASE ${name}`)
+      return `postgres://keyferry@127.0.0.1:${port}/${name}`
+    },
+    crash: () => stop('SIGQUIT'),
+    async [Symbol.asyncDispose]() {
+      await stop('SIGINT')
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+function query(bin: string, port: number, database: string, sql: string): Promise<string> {
+  const psql = path.join(bin, 'psql')
+  return run(psql, [
+    '-h',
+    '127.0.0.1',
+    '-p',
+    String(port),
+    '-U',
+    'keyferry',
+    '-qAtc',
+    sql,
+    database,
+  ])
+}
+
+/** The folder of initdb and postgres: Debian's, else the search path's, else installed now. */
+async function findPostgres(): Promise<string> {
+  const found = await installed()
+  if (found) return found
+  if (process.getuid?.() !== 0) {
+    throw new Error('PostgreSQL is missing: install it, or set KEYFERRY_SKIP=postgres')
+  }
+  tell('installing PostgreSQL (apt-get)')
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const install = ['install', '-y', '-q', '--no-install-recommends', 'postgresql']
+  await run('apt-get', ['update', '-q'], { env })
+  await run('apt-get', install, { env })
+  const now = await installed()
+  if (now) return now
+  throw new Error('PostgreSQL was installed but its programs are not where Debian puts them')
+}
+
+async function installed(): Promise<string | undefined> {
+  const versions = await readdir(DEBIAN_DIR).catch(() => [])
+  const newest = versions.sort((a, b) => Number(b) - Number(a))
+  const folders = [
+    ...newest.map((version) => path.join(DEBIAN_DIR, version, 'bin')),
+    ...(process.env['PATH'] ?? '').split(path.delimiter),
+  ]
+  return folders.find((folder) =>
+    ['initdb', 'postgres', 'psql'].every((program) => existsSync(path.join(folder, program))),
+  )
+}
+
+interface Owner {
+  as(command: string, args: readonly string[]): [string, string[]]
+}
+
+async function ownerOf(dir: string): Promise<Owner> {
+  if (process.getuid?.() !== 0) return { as: (command, args) => [command, [...args]] }
+  const id = async (flag: string) => Number(await run('id', [flag, USER]))
+  const [uid, gid] = await Promise.all([id('-u'), id('-g')])
+  await chown(dir, uid, gid)
+  const prefix = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--']
+  return { as: (command, args) => ['setpriv', [...prefix, command, ...args]] }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}

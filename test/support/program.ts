@@ -1,0 +1,79 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { ended, type Ran, run, runToEnd } from './run.ts'
+
+const ROOT = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))))
+const PROGRAM = path.join(ROOT, 'dist', 'keyferry.mjs')
+
+let built: Promise<unknown> | undefined
+
+/** Builds the program as it is released, once per test file. @returns its path */
+export async function buildProgram(): Promise<string> {
+  built ??= run(process.execPath, ['.ci/build.mjs'], { cwd: ROOT })
+  await built
+  if (!existsSync(PROGRAM)) throw new Error(`the build did not make ${PROGRAM}`)
+  return PROGRAM
+}
+
+/** The environment of a person who has set nothing: no OP_ variable leaks into a test. */
+export function plainEnv(more: Record<string, string> = {}): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('OP_'))
+  return { ...Object.fromEntries(entries), ...more }
+}
+
+/** Runs `keyferry …` to its end. */
+export async function keyferry(
+  args: readonly string[],
+  options: { env?: Record<string, string>; input?: string } = {},
+): Promise<Ran> {
+  const { env, ...rest } = options
+  const all = [await buildProgram(), ...args]
+  return runToEnd(process.execPath, all, { env: plainEnv(env), ...rest })
+}
+
+/** A `keyferry connect` that serves, in a process of its own. */
+export interface ServerProcess {
+  readonly url: string
+  readonly child: ChildProcess
+  /** Everything it printed so far, on both streams. */
+  output(): string
+  /** Sends a signal and waits for the end. @returns the exit code */
+  stop(signal?: NodeJS.Signals): Promise<number>
+}
+
+/** Starts the server and waits until it says where it listens. */
+export async function startProgram(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<ServerProcess> {
+  const program = await buildProgram()
+  const all = [program, 'connect', '--port', '0', ...args]
+  const child = spawn(process.execPath, all, {
+    env: plainEnv(env),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  const end = ended(child)
+  const url = await new Promise<string>((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        output += chunk.toString('utf8')
+        const found = /listening on (https?:\/\/\S+)/.exec(output)?.[1]
+        if (found) resolve(found)
+      })
+    }
+    child.once('exit', () => reject(new Error(`the server ended early:\n${output}`)))
+  })
+  return {
+    url,
+    child,
+    output: () => output,
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal)
+      return end
+    },
+  }
+}
