@@ -6,8 +6,9 @@ import { KeyferryError } from '../errors.ts'
 import {
   type Address,
   flagOf,
-  type LogFormat,
-  type LogLevel,
+  type KeyOf,
+  LOG_FORMATS,
+  LOG_LEVELS,
   SETTINGS,
   type SettingInfo,
   type SettingKey,
@@ -52,8 +53,8 @@ export function loadSettings(
     staleAfterMs: read.number('staleAfter') * 1000,
     concurrency: Math.trunc(read.number('concurrency')),
     labelsNotCopied: read.list('labelsNotCopied'),
-    logLevel: read.choice('logLevel') as LogLevel,
-    logFormat: read.choice('logFormat') as LogFormat,
+    logLevel: read.choice('logLevel', LOG_LEVELS),
+    logFormat: read.choice('logFormat', LOG_FORMATS),
     metricsAddress: read.address('metricsAddress'),
     probeAddress: read.address('probeAddress'),
     kubeconfig: flags.kubeconfig || undefined,
@@ -63,41 +64,39 @@ export function loadSettings(
 }
 
 function createReader(text: (key: SettingKey) => string | undefined) {
-  const list = (key: SettingKey) =>
+  const list = (key: KeyOf<'list'>) =>
     (text(key) ?? '')
       .split(',')
       .map((part) => part.trim())
       .filter((part) => part !== '')
   return {
     list,
-    number(key: SettingKey): number {
-      const { kind }: SettingInfo = SETTINGS[key]
-      const value = Number(text(key))
-      if (kind.type !== 'number') return value
-      if (value >= kind.min && value <= kind.max) return value
-      throw invalid(key, `a number of ${kind.unit} between ${kind.min} and ${kind.max}`)
+    number(key: KeyOf<'number'>): number {
+      const { min, max, unit } = SETTINGS[key].kind
+      const value = /^\d+(\.\d+)?$/.test(text(key) ?? '') ? Number(text(key)) : Number.NaN
+      if (value >= min && value <= max) return value
+      throw invalid(key, `a number of ${unit} between ${min} and ${max}`)
     },
-    boolean(key: SettingKey): boolean {
+    boolean(key: KeyOf<'boolean'>): boolean {
       const value = (text(key) ?? '').toLowerCase()
       if (['true', 't', '1'].includes(value)) return true
       if (['false', 'f', '0'].includes(value)) return false
       throw invalid(key, 'true or false')
     },
-    choice(key: SettingKey): string {
-      const { kind }: SettingInfo = SETTINGS[key]
-      const value = text(key) ?? ''
-      if (kind.type === 'choice' && kind.of.includes(value)) return value
-      throw invalid(key, kind.type === 'choice' ? `one of ${kind.of.join(', ')}` : 'a choice')
+    choice<T extends string>(key: KeyOf<'choice'>, of: readonly T[]): T {
+      const value = of.find((one) => one === text(key))
+      if (value === undefined) throw invalid(key, `one of ${of.join(', ')}`)
+      return value
     },
-    address(key: SettingKey): Address | undefined {
+    address(key: KeyOf<'address'>): Address | undefined {
       const value = text(key) ?? 'off'
       if (value === 'off' || value === '0') return undefined
       const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(value) ?? []
       if (port === '' || Number(port) > 65_535) throw invalid(key, 'host:port, :port or off')
-      return { host: host.replace(/^\[|\]$/g, '') || '::', port: Number(port) }
+      return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
     },
     /** A typing error must not widen the scope to all namespaces. */
-    namespaces(key: SettingKey): readonly string[] | undefined {
+    namespaces(key: KeyOf<'list'>): readonly string[] | undefined {
       const value = text(key)
       if (value === undefined || value.trim() === '*') return undefined
       const found = [...new Set(list(key))]

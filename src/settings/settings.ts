@@ -43,6 +43,7 @@ export const LOG_FORMATS = ['json', 'text'] as const
 
 /** A TCP address to listen on. */
 export interface Address {
+  /** Empty: all interfaces. */
   readonly host: string
   readonly port: number
 }
@@ -54,8 +55,15 @@ export type SettingKind =
   | { readonly type: 'boolean' }
   | { readonly type: 'choice'; readonly of: readonly string[] }
   | { readonly type: 'address' }
-  /** A number between bounds; `unit` is what the text counts in. */
-  | { readonly type: 'number'; readonly min: number; readonly max: number; readonly unit: string }
+  | NumberKind
+
+/** A number between bounds; `unit` is what the text counts in. */
+export interface NumberKind {
+  readonly type: 'number'
+  readonly min: number
+  readonly max: number
+  readonly unit: string
+}
 
 /** One setting as people see it. */
 export interface SettingInfo {
@@ -67,7 +75,7 @@ export interface SettingInfo {
   readonly help: string
 }
 
-const seconds = (min: number, max: number): SettingKind => ({
+const seconds = (min: number, max: number): NumberKind => ({
   type: 'number',
   min,
   max,
@@ -192,6 +200,11 @@ export const SETTINGS = {
 
 /** A key of {@link SETTINGS}. */
 export type SettingKey = keyof typeof SETTINGS
+
+/** The settings whose text is read in one way. */
+export type KeyOf<T extends SettingKind['type']> = {
+  [K in SettingKey]: (typeof SETTINGS)[K]['kind']['type'] extends T ? K : never
+}[SettingKey]
 
 /** The flag of a setting: `--polling-interval`. */
 export function flagOf({ name }: SettingInfo): string {
