@@ -132,7 +132,8 @@ function hold(
         if (isLost(error)) return over.abort(lost('somebody else holds it'))
         onFailure(error)
       }
-      if (clock.now() - renewedAt >= RENEW_DEADLINE_MS) over.abort(lost('it was not renewed in time'))
+      if (clock.now() - renewedAt >= RENEW_DEADLINE_MS)
+        over.abort(lost('it was not renewed in time'))
     }
   }
 
@@ -147,9 +148,12 @@ function hold(
       over.abort()
       await renewing
       signal.removeEventListener('abort', stop)
-      await writeLease(options, { ...lease, holder: identity }, '', AbortSignal.timeout(1_500)).catch(
-        onFailure,
-      )
+      await writeLease(
+        options,
+        { ...lease, holder: identity },
+        '',
+        AbortSignal.timeout(1_500),
+      ).catch(onFailure)
     },
   }
 }

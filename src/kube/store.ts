@@ -32,6 +32,8 @@ export interface Store<T extends Tracked> {
   readonly synced: Promise<void>
   /** Version up to which every feed has told all that happened; empty before `synced`. */
   readonly progress: string
+  /** Whether any list-watch feeds it. */
+  readonly isFed: boolean
 }
 
 interface Feed<T> {
@@ -81,6 +83,9 @@ export function createStore<T extends Tracked>(indexers: Indexers<T> = {}): Stor
     synced: synced.promise,
     get progress() {
       return feeds.map(({ progress }) => progress).toSorted(compareVersions)[0] ?? ''
+    },
+    get isFed() {
+      return feeds.length > 0
     },
   }
 }

@@ -55,7 +55,10 @@ export function parseVaultPolicy(text: string): VaultPolicy {
 }
 
 /** A vault's name compares without regard to case, as paths do. */
-function means(pattern: string, { id, name }: { readonly id: string; readonly name: string }): boolean {
+function means(
+  pattern: string,
+  { id, name }: { readonly id: string; readonly name: string },
+): boolean {
   return pattern === id || matches(pattern.toLowerCase(), name.toLowerCase())
 }
 

@@ -5,6 +5,7 @@
 import { KeyferryError } from '../errors.ts'
 import {
   type Address,
+  AUTO_RESTARTS,
   flagOf,
   type KeyOf,
   LOG_FORMATS,
@@ -46,7 +47,10 @@ export function loadSettings(
     connectCaFile: text('connectCaFile'),
     pollingIntervalMs: read.number('pollingInterval') * 1000,
     watchNamespaces: read.namespaces('watchNamespace'),
-    autoRestart: read.boolean('autoRestart'),
+    itemSelector: text('itemSelector') ?? '',
+    vaultPolicyFile: text('vaultPolicyFile'),
+    autoRestart: read.autoRestart('autoRestart'),
+    restartOnRemap: read.boolean('restartOnRemap'),
     restartDelayMs: read.number('restartDelay') * 1000,
     restartsPerMinute: read.number('restartsPerMinute'),
     emptyValues: read.boolean('allowEmptyValues'),
@@ -59,7 +63,10 @@ export function loadSettings(
     probeAddress: read.address('probeAddress'),
     kubeconfig: flags.kubeconfig || undefined,
     ownNamespace: text('ownNamespace'),
+    podName: text('podName'),
     instance: text('instance') ?? '',
+    leaderElection: read.boolean('leaderElection'),
+    dryRun: read.boolean('dryRun'),
   }
 }
 
@@ -78,10 +85,15 @@ function createReader(text: (key: SettingKey) => string | undefined) {
       throw invalid(key, `a number of ${unit} between ${min} and ${max}`)
     },
     boolean(key: KeyOf<'boolean'>): boolean {
-      const value = (text(key) ?? '').toLowerCase()
-      if (['true', 't', '1'].includes(value)) return true
-      if (['false', 'f', '0'].includes(value)) return false
-      throw invalid(key, 'true or false')
+      const value = booleanOf(text(key))
+      if (value === undefined) throw invalid(key, 'true or false')
+      return value
+    },
+    autoRestart(key: 'autoRestart'): Settings['autoRestart'] {
+      if (text(key)?.toLowerCase() === 'notify') return 'notify'
+      const value = booleanOf(text(key))
+      if (value === undefined) throw invalid(key, `one of ${AUTO_RESTARTS.join(', ')}`)
+      return value ? 'true' : 'false'
     },
     choice<T extends string>(key: KeyOf<'choice'>, of: readonly T[]): T {
       const value = of.find((one) => one === text(key))
@@ -105,6 +117,13 @@ function createReader(text: (key: SettingKey) => string | undefined) {
       throw invalid(key, 'names of namespaces separated by commas, or * for all')
     },
   }
+}
+
+/** A boolean as the incumbent takes it; undefined for anything else. */
+function booleanOf(text = ''): boolean | undefined {
+  const value = text.toLowerCase()
+  if (['true', 't', '1'].includes(value)) return true
+  return ['false', 'f', '0'].includes(value) ? false : undefined
 }
 
 function invalid(key: SettingKey, wanted: string): KeyferryError {

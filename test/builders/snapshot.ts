@@ -8,9 +8,12 @@ import { type Claim, type ItemStatus, parseClaim } from '../../src/operator/item
 import type { ItemContent } from '../../src/operator/plan/content.ts'
 import { contentDigest, digestKey } from '../../src/operator/plan/digest.ts'
 import type {
+  ContentSight,
   LiveSecret,
-  Policy,
   Plan,
+  Policy,
+  References,
+  SecretManifest,
   SecretMeta,
   Snapshot,
 } from '../../src/operator/plan/types.ts'
@@ -26,6 +29,7 @@ export const aPolicy: Policy = {
   labelsNotCopied: [],
   digestKey: digestKey(Buffer.alloc(32, 1)),
   instance: 'keyferry/keyferry',
+  restartOnRemap: false,
   staleAfterMs: 3_600_000,
 }
 
@@ -93,6 +97,19 @@ export function textsOf(data: ReadonlyMap<string, SecretValue>): Record<string, 
   )
 }
 
+/** Path of the item in {@link aClaim}. */
+export const PATH = 'vaults/Production/items/Database'
+
+/** The item as what its path means. */
+export function found(item: ItemSummary, path = PATH): References {
+  return new Map([[path, { kind: 'found', item }]])
+}
+
+/** The item as what was read. */
+export function read(item: Item, files: Record<string, string> = {}, path = PATH): ContentSight {
+  return { kind: 'read', items: new Map([[path, aContent(item, files)]]) }
+}
+
 /** A Snapshot in which the item was found and read, unless told otherwise. */
 export function aSnapshot(more: Partial<Snapshot> = {}): Snapshot {
   const item = anItem()
@@ -101,10 +118,14 @@ export function aSnapshot(more: Partial<Snapshot> = {}): Snapshot {
     now: NOW,
     policy: aPolicy,
     rival: undefined,
-    reference: { kind: 'found', item },
+    references: found(item),
     secret: { kind: 'cached', meta: undefined, verified: false },
     deadOwners: new Set(),
-    content: { kind: 'read', content: aContent(item) },
+    otherInstance: undefined,
+    content: read(item),
+    leftovers: [],
+    absences: undefined,
+    anotherOperator: false,
     failingMs: 0,
     outage: undefined,
     recentRepairs: 0,
@@ -119,11 +140,16 @@ export function planOf(seen: Snapshot): Plan {
   return decision.plan
 }
 
+/** The manifest that a plan writes. */
+export function manifestOf({ secret }: Plan): SecretManifest {
+  if (secret === undefined || secret.kind === 'delete') throw new Error('the plan writes no Secret')
+  return secret.manifest
+}
+
 /** The Secret that a plan writes, as the API server would hold it afterwards. */
 export function asLive(plan: Plan, more: Partial<LiveSecret> = {}): LiveSecret {
-  if (plan.secret === undefined) throw new Error('the plan writes no Secret')
   return {
-    ...plan.secret.manifest,
+    ...manifestOf(plan),
     uid: 'secret-uid',
     resourceVersion: '20',
     deleting: false,
@@ -161,8 +187,8 @@ export function aSynced(first: Snapshot = aSnapshot()): {
 export function withItem(seen: Snapshot, item: Item, summary: Partial<ItemSummary> = {}): Snapshot {
   return {
     ...seen,
-    reference: { kind: 'found', item: { ...item, ...summary } },
-    content: { kind: 'read', content: aContent(item) },
+    references: found({ ...item, ...summary }),
+    content: read(item),
   }
 }
 

@@ -33,13 +33,6 @@ test.each([
   expect(await stage.cluster.find('secrets', name)).toBeUndefined()
 })
 
-test('a member that is not acted on yet is refused at run time', async () => {
-  stage.connect.add(stage.vault, { title: 'later', fields: [{ label: 'a', value: 'b' }] })
-  await stage.item('later', 'later', { spec: { onItemMissing: 'Delete' } })
-  const item = await untilReason('later', 'NotSupportedYet')
-  expect(condition(item, 'Ready')?.message).toContain('onItemMissing')
-})
-
 test('an item without any key, and one that is too large, leave the Secret as it is', async () => {
   const { cluster, connect, vault } = stage
   const id = connect.add(vault, { title: 'shrinks', fields: [{ label: 'a', value: 'kept' }] })

@@ -147,4 +147,3 @@ function mappingIn(applied: string | undefined): string | undefined {
     return undefined
   }
 }
-

@@ -25,7 +25,7 @@ import type { Bindings } from './bindings.ts'
 import type { Catalog } from './catalog.ts'
 import type { ClaimSource } from './claims.ts'
 import type { ContentReader } from './content.ts'
-import type { History } from './history.ts'
+import type { History, OwnVersions } from './history.ts'
 import { isFresh } from './keys.ts'
 import { deadAmong, isInstanceAlive } from './owners.ts'
 import { leftoversOf, type Views } from './views.ts'
@@ -40,6 +40,7 @@ export interface IntakeDeps {
   readonly reader: ContentReader
   readonly bindings: Bindings
   readonly history: History
+  readonly versions: OwnVersions
   readonly policy: Policy
   /** Milliseconds between two looks that count as a poll apart. */
   readonly pollMs: number
@@ -59,7 +60,7 @@ export interface Intake {
 
 /** The intake stage over its caches. */
 export function createIntake(deps: IntakeDeps): Intake {
-  const { rest, views, claims, catalog, bindings, history, policy } = deps
+  const { rest, views, claims, catalog, bindings, history, versions, policy } = deps
   return {
     observe(key) {
       const claim = claims.get(key)
@@ -69,7 +70,7 @@ export function createIntake(deps: IntakeDeps): Intake {
         return undefined
       }
       const meta = views.secrets.get(secretKeyOf(claim))
-      const verified = meta !== undefined && isVerified(claim, meta, history)
+      const verified = meta !== undefined && isVerified(claim, meta, versions)
       return {
         claim,
         now: rest.serverTime(),
@@ -84,15 +85,21 @@ export function createIntake(deps: IntakeDeps): Intake {
         absences: undefined,
         anotherOperator: history.isContested(key),
         failingMs: history.failingMs(key),
-        outage: catalog.outage(),
+        outage: catalog.outage(vaultsOf(claim)),
         recentRepairs: history.recentRepairs(key),
       }
     },
     async look(seen, at, signal) {
       const found = await LOOKS[at](deps, seen, signal)
-      return { ...seen, ...found, now: rest.serverTime(), outage: catalog.outage() }
+      const outage = catalog.outage(vaultsOf(seen.claim))
+      return { ...seen, ...found, now: rest.serverTime(), outage }
     },
   }
+}
+
+/** Vaults whose content the claim holds. */
+function vaultsOf({ status }: Claim): string[] {
+  return (status.items ?? []).map(({ vaultId }) => vaultId)
 }
 
 type LookAt = (deps: IntakeDeps, seen: Snapshot, signal: AbortSignal) => Promise<Partial<Snapshot>>
@@ -189,12 +196,8 @@ async function readContent(
 }
 
 /** Whether this version of the Secret was written or compared by us. */
-function isVerified({ status }: Claim, meta: SecretMeta, history: History): boolean {
-  const { resourceVersion } = meta
-  return (
-    resourceVersion === status.secretResourceVersion ||
-    history.isKnownVersion(keyOf(meta), resourceVersion)
-  )
+function isVerified({ status }: Claim, meta: SecretMeta, versions: OwnVersions): boolean {
+  return meta.resourceVersion === status.secretResourceVersion || versions.isKnown(meta)
 }
 
 /** Whether a Secret that we wrote bears the incumbent's annotations and no longer ours. */
@@ -212,7 +215,9 @@ async function readSecret(
   signal: AbortSignal,
 ): Promise<LiveSecret | undefined> {
   try {
-    return parseLiveSecret(await rest.send({ method: 'GET', path: objectPath(SECRETS, key) }, signal))
+    return parseLiveSecret(
+      await rest.send({ method: 'GET', path: objectPath(SECRETS, key) }, signal),
+    )
   } catch (error) {
     if (!isNotFound(error)) throw error
     const held = views.secrets.get(key)

@@ -3,7 +3,13 @@
  * metadata only, so no value ever sits in a cache.
  */
 import { type Clock, sleep } from '../../kube/clock.ts'
-import { compareVersions, keyOf, objectPath, type Resource, type Tracked } from '../../kube/resource.ts'
+import {
+  compareVersions,
+  keyOf,
+  objectPath,
+  type Resource,
+  type Tracked,
+} from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { createStore, type Store } from '../../kube/store.ts'
 import { listWatch } from '../../kube/watch.ts'
@@ -60,7 +66,12 @@ export function createViews(): Views {
     secrets: createStore<SecretMeta>({
       [BY_OWNER]: ({ ownerReferences }) => ownerReferences.map(({ uid }) => uid),
     }),
-    workloads: { Deployment: workloads(), StatefulSet: workloads(), DaemonSet: workloads() },
+    workloads: {
+      Deployment: workloads(),
+      StatefulSet: workloads(),
+      DaemonSet: workloads(),
+      Rollout: workloads(),
+    },
     namespaces: createStore<NamespaceView>(),
   }
 }
@@ -91,13 +102,14 @@ export function leftoversOf(views: Views, { uid, spec }: Claim): Leftover[] {
 
 /** Version up to which the caches of all kinds of workloads have told what happened. */
 export function workloadProgress({ workloads }: Views): string {
-  const all = Object.values(workloads).map(({ progress }) => progress)
-  return all.toSorted(compareVersions)[0] ?? ''
+  const fed = Object.values(workloads).filter(({ isFed }) => isFed)
+  return fed.map(({ progress }) => progress).toSorted(compareVersions)[0] ?? ''
 }
 
 /** Resolves once every cache holds a whole state. */
 export async function synced({ claims, secrets, workloads, namespaces }: Views): Promise<void> {
-  const stores = [claims, secrets, namespaces, ...Object.values(workloads)]
+  const fed = Object.values(workloads).filter(({ isFed }) => isFed)
+  const stores = [claims, secrets, namespaces, ...fed]
   await Promise.all(stores.map((store) => store.synced))
 }
 
@@ -108,6 +120,8 @@ export interface WatchDeps {
   readonly random: () => number
   /** Undefined: all namespaces. */
   readonly namespaces: readonly string[] | undefined
+  /** Kinds of workloads that the cluster has. */
+  readonly kinds: readonly WorkloadKind[]
   /** Which resources this installation serves; empty: all. */
   readonly selector: string
   readonly onFailure: (kind: string, error: unknown, waitMs: number) => void
@@ -133,11 +147,9 @@ export async function runWatches(
     labelSelector: `${MANAGED}=true`,
     metadataOnly: true,
   })
-  for (const [kind, store] of Object.entries(views.workloads) as [
-    WorkloadKind,
-    Store<Workload>,
-  ][]) {
-    watch(store, { resource: WORKLOAD_RESOURCES[kind], reduce: (raw) => parseWorkload(kind, raw) })
+  for (const kind of deps.kinds) {
+    const resource = WORKLOAD_RESOURCES[kind]
+    watch(views.workloads[kind], { resource, reduce: (raw) => parseWorkload(kind, raw) })
   }
   running.push(watchNamespaces(views.namespaces, deps, signal))
   await Promise.all(running)

@@ -141,7 +141,12 @@ function dockerAuths(find: Find): Record<string, unknown> | undefined {
   const [user, secret] = [textOf(username), textOf(password)]
   const auth = Buffer.from(`${user}:${secret}`).toString('base64')
   const email = find('email', 'e-mail')
-  const entry = { username: user, password: secret, ...(email ? { email: textOf(email) } : {}), auth }
+  const entry = {
+    username: user,
+    password: secret,
+    ...(email ? { email: textOf(email) } : {}),
+    auth,
+  }
   const registry = find(...REGISTRY)
   return { [registry ? textOf(registry) : DOCKER_HUB]: entry }
 }

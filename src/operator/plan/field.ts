@@ -29,7 +29,9 @@ function findValue(reference: Reference, { item, files }: ItemContent): SecretVa
   if (field) return attributeOf(field, reference.attribute, reference)
   const file = choose(item.files, reference, item, ({ name }) => name)
   if (file) return fileAttribute(file, reference.attribute, reference, files)
-  const url = item.urls.find(({ label }) => reference.section === undefined && label === reference.field)
+  const url = item.urls.find(
+    ({ label }) => reference.section === undefined && label === reference.field,
+  )
   if (url) return url.href
   throw notFound(reference, item, 'has no')
 }
@@ -123,7 +125,8 @@ function fileAttribute(
 function noAttribute(attribute: string, what: string, { field }: Reference): KeyferryError {
   return new KeyferryError('FIELD_NOT_FOUND', {
     message: `${what} "${field}" has no attribute ${attribute}`,
-    remedy: 'Fields have value, type, id, purpose and label; files have content, name, size and id.',
+    remedy:
+      'Fields have value, type, id, purpose and label; files have content, name, size and id.',
     retry: 'on-change',
   })
 }

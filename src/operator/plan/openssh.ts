@@ -3,7 +3,7 @@
  * Source: OpenSSH PROTOCOL.key; RFC 4251 §5 (string, mpint); RFC 4253 §6.6, RFC 5656 §3.1,
  * RFC 8709 §4 (public keys).
  */
-import { createHash, createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createHash, createPrivateKey, type KeyObject } from 'node:crypto'
 import { KeyferryError } from '../../errors.ts'
 
 const MAGIC = 'openssh-key-v1\0'
@@ -53,9 +53,12 @@ function readKey(pem: string): KeyObject {
   }
 }
 
+/** Members of a private key as JWK. */
+type Part = 'n' | 'e' | 'd' | 'p' | 'q' | 'qi' | 'x' | 'y'
+
 function blobsOf(key: KeyObject): { publicBlob: Buffer; privateBlob: Buffer } {
   const jwk = key.export({ format: 'jwk' })
-  const part = (name: keyof JsonWebKey) => Buffer.from(String(jwk[name] ?? ''), 'base64url')
+  const part = (name: Part) => Buffer.from(jwk[name] ?? '', 'base64url')
   switch (key.asymmetricKeyType) {
     case 'ed25519': {
       const type = string('ssh-ed25519')
@@ -76,7 +79,11 @@ function blobsOf(key: KeyObject): { publicBlob: Buffer; privateBlob: Buffer } {
       const curve = CURVES[jwk.crv ?? '']
       if (curve === undefined) throw unfit('its curve is none that OpenSSH knows')
       const point = Buffer.concat([Buffer.from([4]), part('x'), part('y')])
-      const publicBlob = Buffer.concat([string(`ecdsa-sha2-${curve}`), string(curve), string(point)])
+      const publicBlob = Buffer.concat([
+        string(`ecdsa-sha2-${curve}`),
+        string(curve),
+        string(point),
+      ])
       return { publicBlob, privateBlob: Buffer.concat([publicBlob, mpint(part('d'))]) }
     }
     default:

@@ -70,7 +70,10 @@ function isIncumbents({ name, annotations }: SecretMeta, claim: Claim): boolean 
 }
 
 /** Never one that a controller keeps, of a type that is refused, or the operator's own. */
-function isOffered({ type, labels, annotations, ownerReferences }: LiveSecret, claim: Claim): boolean {
+function isOffered(
+  { type, labels, annotations, ownerReferences }: LiveSecret,
+  claim: Claim,
+): boolean {
   return (
     claim.spec.existingSecret === 'Adopt' &&
     annotations[ADOPT] === 'true' &&

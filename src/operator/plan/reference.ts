@@ -83,7 +83,7 @@ function parseExpression(expression: string): Part {
  */
 export function parseReference(text: string): Reference {
   if (!text.startsWith(SCHEME)) throw invalid(`"${shown(text)}" does not begin with op://`)
-  const [path = '', query] = splitQuery(text.slice(SCHEME.length))
+  const [path, query] = splitQuery(text.slice(SCHEME.length))
   const names = path.split('/')
   if (names.length < 3 || names.length > 4 || names.includes('')) {
     throw invalid(`"${shown(text)}" is not op://vault/item/field or op://vault/item/section/field`)

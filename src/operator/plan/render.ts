@@ -122,7 +122,10 @@ function complete(
   const { data, missing } = completeForType(type, content.data, items)
   if (missing.length > 0) {
     const keys = missing.join(' and ')
-    return { reason: 'MissingKeys', message: `Type ${type} demands ${keys}, and no field gives it.` }
+    return {
+      reason: 'MissingKeys',
+      message: `Type ${type} demands ${keys}, and no field gives it.`,
+    }
   }
   const absent = spec.requiredKeys.filter((key) => !data.has(key))
   if (absent.length > 0) {

@@ -111,10 +111,7 @@ function currentContent(seen: Snapshot, mapping = mappingOf(seen)): Applied | un
 
 function isSame(a: AppliedItem, b: AppliedItem): boolean {
   return (
-    a.path === b.path &&
-    a.vaultId === b.vaultId &&
-    a.itemId === b.itemId &&
-    a.version === b.version
+    a.path === b.path && a.vaultId === b.vaultId && a.itemId === b.itemId && a.version === b.version
   )
 }
 
@@ -369,7 +366,8 @@ function writeOf(manifest: SecretManifest, present: Present | undefined): Secret
 function summaryOf({ keys, items }: Applied, content?: Content): string {
   const count = keys.length === 1 ? '1 key' : `${keys.length} keys`
   const [only, ...more] = items
-  const source = only && more.length === 0 ? `item version ${only.version}` : `${items.length} items`
+  const source =
+    only && more.length === 0 ? `item version ${only.version}` : `${items.length} items`
   const parts = [`${count} from ${source}.`]
   if (content && content.skipped.length > 0) {
     parts.push(`Labels that give no legal key: ${quoted(content.skipped)}.`)

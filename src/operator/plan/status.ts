@@ -161,7 +161,20 @@ function dated({ status, generation }: Claim, wanted: Wanted, { now }: StatusCon
   const kept = before?.status === wanted.status ? before.lastTransitionTime : undefined
   return {
     ...wanted,
+    message: printable(wanted.message),
     observedGeneration: generation,
     lastTransitionTime: kept ?? timestamp(now),
   }
+}
+
+const MAX_MESSAGE = 4_096
+// oxlint-disable-next-line no-control-regex
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/**
+ * Labels and titles as people may read them. What JSON cannot carry would come back changed, and the
+ * status would never be what was written.
+ */
+function printable(message: string): string {
+  return message.slice(0, MAX_MESSAGE).toWellFormed().replaceAll(UNPRINTABLE, '\uFFFD')
 }

@@ -19,14 +19,16 @@ export const WORKLOAD_RESOURCES = {
   Deployment: apps('deployments', 'Deployment'),
   StatefulSet: apps('statefulsets', 'StatefulSet'),
   DaemonSet: apps('daemonsets', 'DaemonSet'),
-} as const
+  /** Of Argo Rollouts, where that is installed. */
+  Rollout: { group: 'argoproj.io', version: 'v1alpha1', plural: 'rollouts', kind: 'Rollout' },
+} as const satisfies Record<string, Resource>
 
 /** A kind of {@link WORKLOAD_RESOURCES}. */
 export type WorkloadKind = keyof typeof WORKLOAD_RESOURCES
 
-/** Whether an owner is a workload of these kinds. */
+/** Whether an owner is a workload of a kind that can ask for Secrets by annotation. */
 export function isWorkloadReference({ apiVersion, kind }: OwnerReference): boolean {
-  return apiVersion === 'apps/v1' && kind in WORKLOAD_RESOURCES
+  return apiVersion === 'apps/v1' && ['Deployment', 'StatefulSet', 'DaemonSet'].includes(kind)
 }
 
 /** See the head of this file. */
@@ -47,7 +49,7 @@ export interface Workload extends Tracked {
   readonly uses: readonly string[]
   /** Names of Secrets that kubelets read at each pull: used, but never a cause to restart. */
   readonly pulls: readonly string[]
-  /** Digests it was restarted for, by name of the template annotation. */
+  /** Digests it was restarted for, by name of the annotation: on its template; on a Rollout itself. */
   readonly restartedFor: Texts
   /** What is left to the user after a patch of the template; undefined when nothing is. */
   readonly held: 'paused' | 'OnDelete' | 'partition' | undefined
@@ -130,14 +132,17 @@ export function parseWorkload(kind: WorkloadKind, raw: unknown): Workload {
     createdAt: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
     labels: metadata.labels ?? {},
-    asks: named && itemPath ? { secretName: named, itemPath } : undefined,
+    // Argo's controller would take a finalizer or an owner of its own amiss: Rollouts only restart.
+    asks: kind !== 'Rollout' && named && itemPath ? { secretName: named, itemPath } : undefined,
     finalizerAt: (metadata.finalizers ?? []).indexOf(INCUMBENT_FINALIZER),
     autoRestart: annotations[AUTO_RESTART] || undefined,
     controlled: (metadata.ownerReferences ?? []).some(({ controller }) => controller === true),
     uses: names([named, ...secretsOfPod(template?.spec ?? {})]),
     pulls: names((template?.spec?.imagePullSecrets ?? []).map(({ name }) => name)),
     restartedFor: Object.fromEntries(
-      Object.entries(templateAnnotations).filter(([name]) => name.startsWith(TEMPLATE_PREFIX)),
+      Object.entries(kind === 'Rollout' ? annotations : templateAnnotations).filter(([name]) =>
+        name.startsWith(TEMPLATE_PREFIX),
+      ),
     ),
     held: heldBy(spec),
   }

@@ -43,8 +43,14 @@ export function createEventWriter(
   }
 }
 
-/** Longest note. Source: `events.k8s.io/v1 Event`. */
-const MAX_NOTE = 1_000
+/** Bytes of the longest note. Source: `events.k8s.io/v1 Event`. */
+const MAX_NOTE = 1_024
+
+/** Cut at a whole character. */
+function cut(note: string): string {
+  const bytes = Buffer.from(note).subarray(0, MAX_NOTE)
+  return new TextDecoder().decode(bytes).replace(/\uFFFD$/, '')
+}
 
 function eventOf(
   { apiVersion, kind, namespace, name, uid, occasion }: Regarding,
@@ -55,7 +61,7 @@ function eventOf(
   return {
     apiVersion: apiVersionOf(EVENTS),
     kind: EVENTS.kind,
-    metadata: { namespace, name: `${name.slice(0, 230)}.${hash.slice(0, 16)}` },
+    metadata: { namespace, name: `${name.slice(0, 230).replace(/[-.]+$/, '')}.${hash.slice(0, 16)}` },
     // MicroTime
     eventTime: new Date(now).toISOString().replace('Z', '000Z'),
     reportingController: `keyferry.dev/${FIELD_MANAGER}`,
@@ -63,7 +69,7 @@ function eventOf(
     type,
     reason,
     action,
-    note: note.slice(0, MAX_NOTE),
+    note: cut(note),
     regarding: { apiVersion, kind, namespace, name, uid },
   }
 }

@@ -22,7 +22,10 @@ export async function stripFinalizer(
     { op: 'replace', path: '/metadata/resourceVersion', value: at.resourceVersion },
   ]
   try {
-    return await rest.send({ method: 'PATCH', patch: 'json', path, query: WRITE_QUERY, body }, signal)
+    return await rest.send(
+      { method: 'PATCH', patch: 'json', path, query: WRITE_QUERY, body },
+      signal,
+    )
   } catch (error) {
     if (isConflict(error) || isNotFound(error) || isInvalid(error)) return undefined
     throw error

@@ -10,8 +10,7 @@ import { WRITE_QUERY } from './requests.ts'
 import { replaceSecret } from './secret.ts'
 
 /**
- * Starts a rollout by one merge patch of the template's annotations, on the version of the workload
- * that was decided on.
+ * Starts a rollout by one merge patch, on the version of the workload that was decided on.
  *
  * @throws KeyferryError KUBE_STATUS 409 when the workload has moved on
  */
@@ -27,7 +26,7 @@ export async function patchWorkload(
       patch: 'merge',
       path: objectPath(WORKLOAD_RESOURCES[workload.kind], workload),
       query: WRITE_QUERY,
-      body: restartPatch(workload, owed),
+      body: restartPatch(workload, owed, rest.serverTime()),
     },
     signal,
   )

@@ -34,7 +34,10 @@ test('little has to be set', () => {
     connectCaFile: undefined,
     pollingIntervalMs: 30_000,
     watchNamespaces: undefined,
-    autoRestart: false,
+    itemSelector: '',
+    vaultPolicyFile: undefined,
+    autoRestart: 'false',
+    restartOnRemap: false,
     restartDelayMs: 2_000,
     restartsPerMinute: 60,
     emptyValues: false,
@@ -47,7 +50,10 @@ test('little has to be set', () => {
     probeAddress: { host: '', port: 8081 },
     kubeconfig: undefined,
     ownNamespace: undefined,
+    podName: undefined,
     instance: 'keyferry',
+    leaderElection: true,
+    dryRun: false,
   } satisfies Settings)
 })
 
@@ -74,7 +80,7 @@ test('everything can be set', () => {
     connectCaFile: '/ca.pem',
     pollingIntervalMs: 600_000,
     watchNamespaces: ['one', 'two'],
-    autoRestart: true,
+    autoRestart: 'true',
     restartDelayMs: 500,
     restartsPerMinute: 6_000,
     emptyValues: true,
@@ -98,7 +104,7 @@ test('a flag goes before the environment, and an empty text is as none', () => {
   expect(settings).toMatchObject({
     pollingIntervalMs: 90_000,
     instance: 'by-environment',
-    autoRestart: false,
+    autoRestart: 'false',
     kubeconfig: '/kubeconfig',
   })
 })
@@ -184,7 +190,7 @@ test.each([
   ['0', false],
   ['False', false],
 ])('AUTO_RESTART="%s" is %s', (text, wanted) => {
-  expect(load({ AUTO_RESTART: text }).autoRestart).toBe(wanted)
+  expect(load({ AUTO_RESTART: text }).autoRestart).toBe(String(wanted))
 })
 
 test.each([

@@ -4,10 +4,9 @@ import { conditionOf } from '../../../../src/operator/item.ts'
 import { parseDebt } from '../../../../src/operator/plan/debt.ts'
 import { digestKey } from '../../../../src/operator/plan/digest.ts'
 import { planFailure, planRefusal, planSync } from '../../../../src/operator/plan/plan.ts'
-import type { Snapshot } from '../../../../src/operator/plan/types.ts'
+import type { Plan, Resolution, Snapshot } from '../../../../src/operator/plan/types.ts'
 import {
   aClaim,
-  aContent,
   aData,
   anItem,
   aPolicy,
@@ -18,7 +17,10 @@ import {
   asMeta,
   digestOf,
   ITEM,
+  manifestOf,
+  PATH,
   planOf,
+  read,
   textsOf,
   VAULT,
   withItem,
@@ -33,6 +35,8 @@ const unreachable = new KeyferryError('CONNECT_UNREACHABLE', {
   retry: 'soon',
 })
 
+const means = (resolution: Resolution) => new Map([[PATH, resolution]])
+
 const readyOf = (seen: Snapshot) => {
   const { status } = planOf(seen)
   return status && conditionOf(status, 'Ready')
@@ -40,15 +44,15 @@ const readyOf = (seen: Snapshot) => {
 
 describe('a claim that was never worked', () => {
   test('asks for its reference, then for its content, then creates the Secret', () => {
-    const seen = aSnapshot({ reference: undefined, content: { kind: 'unread' } })
-    expect(planSync(seen)).toEqual({ kind: 'look', at: 'reference' })
-    expect(planSync({ ...seen, reference: aSnapshot().reference })).toEqual({
+    const seen = aSnapshot({ references: undefined, content: { kind: 'unread' } })
+    expect(planSync(seen)).toEqual({ kind: 'look', at: 'references' })
+    expect(planSync({ ...seen, references: aSnapshot().references })).toEqual({
       kind: 'look',
       at: 'content',
     })
     const { secret, status, outcome } = planOf(aSnapshot())
     expect(secret?.kind).toBe('create')
-    expect(textsOf(secret?.manifest.data ?? new Map())).toEqual({
+    expect(textsOf(manifestOf({ secret } as Plan).data)).toEqual({
       username: 'app',
       password: 'secret',
     })
@@ -75,17 +79,17 @@ describe('a claim that was never worked', () => {
     const annotations = { 'operator.1password.io/auto-restart': 'true', note: 'not copied' }
     const claim = aClaim({ metadata: { labels, annotations } })
     const policy = { ...aPolicy, labelsNotCopied: ['private'] }
-    const { manifest } = planOf(aSnapshot({ claim, policy })).secret ?? {}
-    expect(manifest?.labels).toEqual({ team: 'a', 'keyferry.dev/managed': 'true' })
-    expect(manifest?.annotations).toMatchObject({
+    const manifest = manifestOf(planOf(aSnapshot({ claim, policy })))
+    expect(manifest.labels).toEqual({ team: 'a', 'keyferry.dev/managed': 'true' })
+    expect(manifest.annotations).toMatchObject({
       'operator.1password.io/item-path': `vaults/${VAULT}/items/${ITEM}`,
       'operator.1password.io/item-version': '1',
       'operator.1password.io/auto-restart': 'true',
       'keyferry.dev/instance': 'keyferry/keyferry',
     })
-    expect(manifest?.annotations).not.toHaveProperty('note')
-    expect(manifest?.annotations).not.toHaveProperty(RESTART)
-    expect(manifest?.ownerReferences).toEqual([
+    expect(manifest.annotations).not.toHaveProperty('note')
+    expect(manifest.annotations).not.toHaveProperty(RESTART)
+    expect(manifest.ownerReferences).toEqual([
       {
         apiVersion: 'onepassword.com/v1',
         kind: 'OnePasswordItem',
@@ -107,15 +111,15 @@ describe('a claim that was never worked', () => {
   })
 
   test('is blocked when vault or item are not there, and says which', () => {
-    const noVault = aSnapshot({ reference: { kind: 'no-vault' } })
-    expect(readyOf(noVault)?.message).toContain('no vault "Production"')
-    const noItem = aSnapshot({ reference: { kind: 'no-item', vaultId: VAULT } })
+    const noVault = aSnapshot({ references: means({ kind: 'no-vault' }) })
+    expect(readyOf(noVault)?.message).toBe('Vault "Production" does not exist or is not allowed here.')
+    const noItem = aSnapshot({ references: means({ kind: 'no-item', vaultId: VAULT }) })
     expect(readyOf(noItem)?.message).toContain('no active item "Database"')
     expect(planOf(noItem).status?.conditions.map(({ type }) => type)).toEqual(['Ready', 'Stalled'])
   })
 
   test('waits when a list is younger than a moment', () => {
-    const seen = aSnapshot({ reference: { kind: 'later', ms: 700 } })
+    const seen = aSnapshot({ references: means({ kind: 'later', ms: 700 }) })
     expect(planOf(seen)).toEqual({
       events: [],
       repair: false,
@@ -128,7 +132,7 @@ describe('a claim that was never worked', () => {
     [MINUTE, 'Unknown', true],
     [3 * MINUTE, 'False', false],
   ])('after %i ms without Connect is %s', (failingMs, status, reconciling) => {
-    const seen = aSnapshot({ reference: { kind: 'unknown', error: unreachable }, failingMs })
+    const seen = aSnapshot({ references: means({ kind: 'unknown', error: unreachable }), failingMs })
     const plan = planOf(seen)
     expect(plan.outcome).toEqual({ kind: 'retry', reason: 'ConnectUnreachable' })
     expect(readyOf(seen)).toMatchObject({ status, reason: 'ConnectUnreachable' })
@@ -199,10 +203,13 @@ describe('a Secret that exists', () => {
     expect(status).toBeUndefined()
   })
 
-  test('of another type is not replaced', () => {
-    const live = asLive(planOf(aSnapshot()), { type: 'kubernetes.io/tls' })
-    const seen = aSnapshot({ secret: { kind: 'read', secret: live } })
-    expect(readyOf(seen)).toMatchObject({ status: 'False', reason: 'SecretTypeChanged' })
+  test('of another type is made anew, without a restart when the data is the same', () => {
+    const live = asLive(planOf(aSnapshot()), { type: 'example.com/old' })
+    const plan = planOf(aSnapshot({ secret: { kind: 'read', secret: live } }))
+    expect(plan.secret).toMatchObject({ kind: 'recreate', from: { uid: live.uid } })
+    expect(manifestOf(plan).type).toBe('Opaque')
+    expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
+    expect(plan.events).toMatchObject([{ reason: 'SecretTypeChanged' }])
   })
 
   test('that is immutable is not fought, unless its content is right', () => {
@@ -212,8 +219,8 @@ describe('a Secret that exists', () => {
     const secret = { kind: 'read', secret: immutable } as const
     expect(readyOf({ ...changed, secret })).toMatchObject({ reason: 'SecretImmutable' })
     const plan = planOf({ ...seen, secret })
-    expect(plan.secret?.manifest.immutable).toBe(true)
-    expect(plan.secret?.manifest.labels).toEqual({ 'keyferry.dev/managed': 'true' })
+    expect(manifestOf(plan).immutable).toBe(true)
+    expect(manifestOf(plan).labels).toEqual({ 'keyferry.dev/managed': 'true' })
   })
 
   test('of the former operator is taken over with its data and no debt', () => {
@@ -233,11 +240,11 @@ describe('a Secret that exists', () => {
     }
     const deadOwners = new Set(['dead'])
     const plan = planOf(aSnapshot({ secret: { kind: 'read', secret: live }, deadOwners }))
-    expect(plan.secret).toMatchObject({ kind: 'replace', uid: live.uid, resourceVersion: '20' })
-    expect(plan.secret?.manifest.annotations).toMatchObject({ theirs: 'stays' })
-    expect(plan.secret?.manifest.annotations).not.toHaveProperty(RESTART)
-    expect(plan.secret?.manifest.labels).toMatchObject({ x: 'y' })
-    expect(plan.secret?.manifest.ownerReferences.map(({ uid }) => uid)).toEqual(['claim-uid'])
+    expect(plan.secret).toMatchObject({ kind: 'replace', from: { uid: live.uid, resourceVersion: '20' } })
+    expect(manifestOf(plan).annotations).toMatchObject({ theirs: 'stays' })
+    expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
+    expect(manifestOf(plan).labels).toMatchObject({ x: 'y' })
+    expect(manifestOf(plan).ownerReferences.map(({ uid }) => uid)).toEqual(['claim-uid'])
     expect(plan.events).toMatchObject([{ type: 'Normal', reason: 'SecretTakenOver' }])
   })
 
@@ -253,7 +260,7 @@ describe('a Secret that exists', () => {
       data: aData({ username: 'app', password: 'older' }),
     }
     const plan = planOf(aSnapshot({ secret: { kind: 'read', secret: live } }))
-    expect(parseDebt(plan.secret?.manifest.annotations[RESTART])?.since).toBe(
+    expect(parseDebt(manifestOf(plan).annotations[RESTART])?.since).toBe(
       '2026-01-02T03:04:05Z',
     )
   })
@@ -262,7 +269,7 @@ describe('a Secret that exists', () => {
     const live = asLive(planOf(aSnapshot()), { ownerReferences: [] })
     const claim = aClaim({ metadata: { uid: 'new-uid' } })
     const plan = planOf(aSnapshot({ claim, secret: { kind: 'read', secret: live } }))
-    expect(plan.secret?.manifest.ownerReferences.map(({ uid }) => uid)).toEqual(['new-uid'])
+    expect(manifestOf(plan).ownerReferences.map(({ uid }) => uid)).toEqual(['new-uid'])
   })
 })
 
@@ -276,9 +283,9 @@ describe('a synced claim', () => {
     const { seen, live } = aSynced()
     const item = anItem({ version: 2, fields: [{ label: 'password', value: 'new' }] })
     const plan = planOf(withItem(seen, item))
-    expect(plan.secret).toMatchObject({ kind: 'replace', uid: live.uid, resourceVersion: '20' })
+    expect(plan.secret).toMatchObject({ kind: 'replace', from: { uid: live.uid, resourceVersion: '20' } })
     const digest = digestOf(seen.claim, { password: 'new' })
-    expect(parseDebt(plan.secret?.manifest.annotations[RESTART])).toEqual({
+    expect(parseDebt(manifestOf(plan).annotations[RESTART])).toEqual({
       digest,
       since: '2026-01-02T03:04:05Z',
       gaveUp: [],
@@ -290,8 +297,8 @@ describe('a synced claim', () => {
   test('moves only the version when the content is the same', () => {
     const { seen } = aSynced()
     const plan = planOf(withItem(seen, anItem({ version: 2, tags: ['new'] })))
-    expect(plan.secret?.manifest.annotations['operator.1password.io/item-version']).toBe('2')
-    expect(plan.secret?.manifest.annotations).not.toHaveProperty(RESTART)
+    expect(manifestOf(plan).annotations['operator.1password.io/item-version']).toBe('2')
+    expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
     expect(plan.status?.lastSyncTime).toBe(seen.claim.status.lastSyncTime)
   })
 
@@ -302,12 +309,12 @@ describe('a synced claim', () => {
     expect(planSync({ ...seen, claim })).toEqual({ kind: 'look', at: 'secret' })
     const secret = { ...live, labels: { ...live.labels, theirs: 'stays' } }
     const plan = planOf({ ...seen, claim, secret: { kind: 'read', secret } })
-    expect(plan.secret?.manifest.labels).toEqual({
+    expect(manifestOf(plan).labels).toEqual({
       team: 'b',
       theirs: 'stays',
       'keyferry.dev/managed': 'true',
     })
-    expect(plan.secret?.manifest.annotations).not.toHaveProperty(RESTART)
+    expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
   })
 
   test('keeps an open debt through a change of metadata', () => {
@@ -321,7 +328,7 @@ describe('a synced claim', () => {
       content: { kind: 'unread' } as const,
     }
     const again = planOf({ ...next, secret: { kind: 'read', secret: live } })
-    expect(again.secret?.manifest.annotations[RESTART]).toBe(live.annotations[RESTART])
+    expect(manifestOf(again).annotations[RESTART]).toBe(live.annotations[RESTART])
   })
 
   test('puts edited content right without a restart, and says so', () => {
@@ -332,7 +339,7 @@ describe('a synced claim', () => {
     const plan = planOf({ ...look, content: aSnapshot().content })
     expect(plan.repair).toBe(true)
     expect(plan.events).toMatchObject([{ reason: 'SecretRepaired' }])
-    expect(plan.secret?.manifest.annotations).not.toHaveProperty(RESTART)
+    expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
   })
 
   test('restores a deleted Secret without a restart, or with the one that was owed', () => {
@@ -342,7 +349,7 @@ describe('a synced claim', () => {
     const plan = planOf({ ...seen, secret: gone, content })
     expect(plan.secret?.kind).toBe('create')
     expect(plan.events).toMatchObject([{ reason: 'SecretRestored' }])
-    expect(plan.secret?.manifest.annotations).not.toHaveProperty(RESTART)
+    expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
     const restarting = {
       type: 'Restarting',
       status: 'True',
@@ -351,7 +358,7 @@ describe('a synced claim', () => {
     const conditions = [...seen.claim.status.conditions, restarting]
     const claim = { ...seen.claim, status: { ...seen.claim.status, conditions } }
     const owed = planOf({ ...seen, claim, secret: gone, content })
-    expect(owed.secret?.manifest.annotations).toHaveProperty(RESTART)
+    expect(manifestOf(owed).annotations).toHaveProperty(RESTART)
   })
 
   test('owes a restart when Secret and item changed while nobody looked', () => {
@@ -359,7 +366,7 @@ describe('a synced claim', () => {
     const gone = { kind: 'cached', meta: undefined, verified: false } as const
     const item = anItem({ version: 2, fields: [{ label: 'password', value: 'new' }] })
     const plan = planOf({ ...withItem(seen, item), secret: gone })
-    expect(plan.secret?.manifest.annotations).toHaveProperty(RESTART)
+    expect(manifestOf(plan).annotations).toHaveProperty(RESTART)
   })
 
   test('does not write its debt anew when only the status was lost', () => {
@@ -381,8 +388,8 @@ describe('a synced claim', () => {
     const { seen } = aSynced(withItem(aSnapshot(), anItem({ fields })))
     const policy = { ...aPolicy, emptyValues: true }
     const plan = planOf({ ...withItem(seen, anItem({ fields })), policy })
-    expect([...(plan.secret?.manifest.data.keys() ?? [])].toSorted()).toEqual(['a', 'b'])
-    expect(plan.secret?.manifest.annotations).not.toHaveProperty(RESTART)
+    expect(manifestOf(plan).data.keys().toArray().toSorted(undefined)).toEqual(['a', 'b'])
+    expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
   })
 
   test('owes nothing under a new digest key while the content is the same', () => {
@@ -391,7 +398,7 @@ describe('a synced claim', () => {
     expect(planSync({ ...seen, policy })).toEqual({ kind: 'look', at: 'secret' })
     const secret = { kind: 'read', secret: live } as const
     const plan = planOf({ ...seen, policy, secret, content: aSnapshot().content })
-    expect(plan.secret?.manifest.annotations).not.toHaveProperty(RESTART)
+    expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
     expect(plan.status?.digest).toMatch(new RegExp(`^${policy.digestKey.id}`))
   })
 
@@ -484,7 +491,7 @@ describe('trouble after the content was applied', () => {
 
   test('a vault that is gone keeps what is applied and names the reason', () => {
     const { seen } = aSynced()
-    const plan = planOf({ ...seen, reference: { kind: 'no-vault' } })
+    const plan = planOf({ ...seen, references: means({ kind: 'no-vault' }) })
     expect(plan.secret).toBeUndefined()
     expect(plan.status).toMatchObject({
       digest: seen.claim.status.digest,
@@ -534,10 +541,10 @@ describe('a claim that is being deleted', () => {
 
 describe('a plan', () => {
   test('never prints a value', () => {
-    const plan = planOf(aSnapshot({ content: { kind: 'read', content: aContent(anItem()) } }))
+    const plan = planOf(aSnapshot({ content: read(anItem()) }))
     expect(
-      JSON.stringify({ ...plan, data: [...(plan.secret?.manifest.data ?? [])] }),
+      JSON.stringify({ ...plan, data: [...(manifestOf(plan).data ?? [])] }),
     ).not.toContain('secret"]')
-    expect(String(plan.secret?.manifest.data.get('password'))).toBe('[redacted]')
+    expect(String(manifestOf(plan).data.get('password'))).toBe('[redacted]')
   })
 })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type Debt, formatDebt, parseDebt } from '../../../../src/operator/plan/debt.ts'
 import {
   type DebtSnapshot,
-  isOptedIn,
+  optInOf,
   planDebt,
   restartPatch,
   workloadName,
@@ -12,7 +12,7 @@ import {
   templateAnnotation,
   type Workload,
 } from '../../../../src/operator/plan/workload.ts'
-import { asLive, asMeta, planOf, aSnapshot } from '../../../builders/snapshot.ts'
+import { asLive, asMeta, aSnapshot, NOW, planOf } from '../../../builders/snapshot.ts'
 
 const SECRET = 'database'
 const AUTO = 'operator.1password.io/auto-restart'
@@ -47,7 +47,7 @@ function aDebt(more: Partial<DebtSnapshot> = {}): DebtSnapshot {
     debt,
     users: [aWorkload()],
     namespaceLevel: undefined,
-    policy: { autoRestart: false, delayMs: 2_000 },
+    policy: { autoRestart: 'false', delayMs: 2_000 },
     tried: new Set(),
     denied: new Map(),
     openMs: 500,
@@ -136,37 +136,34 @@ describe('who owes', () => {
   })
 })
 
-describe('isOptedIn', () => {
+describe('optInOf', () => {
   // The first level that says anything decides: resource, workload, namespace, operator.
   test.each([
-    ['true', 'false', 'false', false, true],
-    ['false', 'true', 'true', true, false],
-    ['', 'true', 'false', false, true],
-    ['', 'FALSE', 'true', true, false],
-    ['', '', 'T', false, true],
-    ['', '', '0', true, false],
-    ['', '', '', true, true],
-    ['', '', '', false, false],
-    ['perhaps', 'true', 'true', true, false],
-    ['', 'yes', 'true', true, false],
-    ['1', '', '', false, true],
-  ])(
-    'resource %j, workload %j, namespace %j, operator %j → %j',
-    (...[resource, own, namespace, autoRestart, expected]) => {
-      const { secret } = aDebt()
-      const annotations = resource
-        ? { ...secret.annotations, [AUTO]: resource }
-        : secret.annotations
-      const workload = { ...aWorkload(), autoRestart: own || undefined }
-      const policy = { autoRestart, delayMs: 0 }
-      expect(
-        isOptedIn({ ...secret, annotations }, workload, {
-          namespaceLevel: namespace || undefined,
-          policy,
-        }),
-      ).toBe(expected)
-    },
-  )
+    ['true', 'false', 'false', 'false', 'true'],
+    ['false', 'true', 'true', 'true', 'false'],
+    ['', 'true', 'false', 'false', 'true'],
+    ['', 'FALSE', 'true', 'true', 'false'],
+    ['', '', 'T', 'false', 'true'],
+    ['', '', '0', 'true', 'false'],
+    ['', '', '', 'true', 'true'],
+    ['', '', '', 'false', 'false'],
+    ['perhaps', 'true', 'true', 'true', 'false'],
+    ['', 'yes', 'true', 'true', 'false'],
+    ['1', '', '', 'false', 'true'],
+    ['notify', 'true', '', 'false', 'notify'],
+    ['', 'Notify', 'true', 'true', 'notify'],
+    ['', '', '', 'notify', 'notify'],
+  ] as const)('resource %j, workload %j, namespace %j, operator %j → %j', (...levels) => {
+    const [resource, own, namespace, autoRestart, expected] = levels
+    const { secret } = aDebt()
+    const annotations = resource ? { ...secret.annotations, [AUTO]: resource } : secret.annotations
+    const workload = { ...aWorkload(), autoRestart: own || undefined }
+    const policy = { autoRestart, delayMs: 0 }
+    const namespaceLevel = namespace || undefined
+    expect(optInOf({ secret: { ...secret, annotations }, namespaceLevel, policy }, workload)).toBe(
+      expected,
+    )
+  })
 })
 
 describe('paying and closing', () => {
@@ -206,11 +203,49 @@ describe('paying and closing', () => {
 
   test('the patch names the version and touches only the template annotations', () => {
     const owed = [{ secretName: SECRET, digest: 'k.new' }]
-    expect(restartPatch(aWorkload(), owed)).toEqual({
+    expect(restartPatch(aWorkload(), owed, NOW)).toEqual({
       metadata: { resourceVersion: '5' },
       spec: { template: { metadata: { annotations: { [templateAnnotation(SECRET)]: 'k.new' } } } },
     })
   })
+})
+
+describe('a Rollout of Argo', () => {
+  const raw = {
+    metadata: { namespace: 'shop', name: 'web', uid: 'u', resourceVersion: '5', annotations: { [templateAnnotation(SECRET)]: 'k.old' } },
+    spec: { template: { spec: { containers: [{ envFrom: [{ secretRef: { name: SECRET } }] }] } } },
+  }
+
+  test('is restarted by restartAt, and remembers on itself', () => {
+    const rollout = parseWorkload('Rollout', raw)
+    expect(rollout.restartedFor).toEqual({ [templateAnnotation(SECRET)]: 'k.old' })
+    expect(restartPatch(rollout, [{ secretName: SECRET, digest: 'k.new' }], NOW)).toEqual({
+      metadata: { resourceVersion: '5', annotations: { [templateAnnotation(SECRET)]: 'k.new' } },
+      spec: { restartAt: '2026-01-02T03:04:05Z' },
+    })
+  })
+
+  test('asks for no Secret', () => {
+    const annotations = {
+      'operator.1password.io/item-path': 'vaults/a/items/b',
+      'operator.1password.io/item-name': 'x',
+    }
+    const metadata = { ...raw.metadata, annotations }
+    expect(parseWorkload('Rollout', { ...raw, metadata }).asks).toBeUndefined()
+    expect(parseWorkload('Deployment', { ...raw, metadata }).asks).toEqual({
+      secretName: 'x',
+      itemPath: 'vaults/a/items/b',
+    })
+  })
+})
+
+test('a workload that wants to be told is neither restarted nor waited for', () => {
+  const annotations = { [AUTO]: 'notify' }
+  const users = [aWorkload({ metadata: { annotations } })]
+  const plan = planDebt(aDebt({ users, passedMs: 20_000 }))
+  expect(names(plan.notify)).toEqual(['Deployment/web'])
+  expect(plan.owing).toEqual([])
+  expect(plan.close).toBe(true)
 })
 
 describe('a debt as an annotation', () => {
