@@ -9,6 +9,7 @@ let operator: OperatorProcess
 beforeAll(async () => {
   stage = await setStage()
   operator = await stage.operator()
+  return stage.close
 })
 
 async function synced(name: string): Promise<KubeObject> {

@@ -1,15 +1,15 @@
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, inject, test } from 'vitest'
 import { condition, isReady, type KubeObject, valueOf } from '../support/cluster.ts'
 import { startOperator } from '../support/operator.ts'
 import { json } from '../support/scripted-connect.ts'
 import { setStage, type Stage } from '../support/stage.ts'
-import { inject } from 'vitest'
 
 let stage: Stage
 
 beforeAll(async () => {
   stage = await setStage()
   await stage.operator()
+  return stage.close
 })
 
 const untilReason = (name: string, reason: string) =>
@@ -94,9 +94,7 @@ test('malformed answers keep the Secret as it is', async () => {
 })
 
 test('a Connect server that cannot be reached, and a refused token, show as such', async () => {
-  const { cluster, connect } = stage
-  const kubeconfig = inject('kubeconfig')
-  const elsewhere = await setStage()
+  await using elsewhere = await setStage()
   elsewhere.connect.tokens = new Set(['another token'])
   const refused = await elsewhere.operator()
   elsewhere.connect.add(elsewhere.vault, { title: 'x', fields: [{ label: 'a', value: 'b' }] })
@@ -109,9 +107,6 @@ test('a Connect server that cannot be reached, and a refused token, show as such
   expect(await refused.logs()).not.toContain('test-token')
   elsewhere.connect.tokens = undefined
   await elsewhere.cluster.until('items', 'x', isReady)
-  expect(cluster.namespace).not.toBe(elsewhere.cluster.namespace)
-  expect(connect.url).not.toBe('')
-  expect(kubeconfig).not.toBe('')
 })
 
 test.each([

@@ -7,6 +7,7 @@ let stage: Stage
 beforeAll(async () => {
   stage = await setStage()
   await stage.operator()
+  return stage.close
 })
 
 const reasonIs = (reason: string) => (item: KubeObject) =>

@@ -14,6 +14,7 @@ const DEBT = 'keyferry.dev/restart'
 beforeAll(async () => {
   stage = await setStage()
   operator = await stage.operator()
+  return stage.close
 })
 
 /** A synced Secret of that name; gives the id of its item. */

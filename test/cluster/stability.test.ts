@@ -10,6 +10,7 @@ let operator: OperatorProcess
 beforeAll(async () => {
   stage = await setStage()
   operator = await stage.operator()
+  return stage.close
 })
 
 const versions = (objects: readonly KubeObject[]) =>

@@ -7,6 +7,7 @@ let stage: Stage
 beforeAll(async () => {
   stage = await setStage()
   await stage.operator()
+  return stage.close
 })
 
 test('an item becomes a Secret with a key for each field, URL and file', async () => {

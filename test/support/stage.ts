@@ -1,15 +1,17 @@
 /**
  * What nearly every cluster test needs: a namespace, a scripted Connect server with a vault, and
- * operators that are gone at the end.
+ * operators.
  */
 import { randomBytes } from 'node:crypto'
-import { afterAll, inject } from 'vitest'
+import { rm } from 'node:fs/promises'
+import path from 'node:path'
+import { inject } from 'vitest'
 import { adminRest, type Cluster, clusterOf, type KubeObject } from './cluster.ts'
 import { type OperatorProcess, startOperator } from './operator.ts'
 import { type ScriptedConnect, startScriptedConnect } from './scripted-connect.ts'
 
 /** See the head of this file. */
-export interface Stage {
+export interface Stage extends AsyncDisposable {
   readonly cluster: Cluster
   readonly connect: ScriptedConnect
   /** Id of the vault `Production`. */
@@ -17,6 +19,8 @@ export interface Stage {
   operator(env?: Readonly<Record<string, string>>): Promise<OperatorProcess>
   /** A resource for an item of `Production`. */
   item(name: string, title: string, more?: ItemOptions): Promise<KubeObject>
+  /** Ends and removes all of it. */
+  readonly close: () => Promise<void>
 }
 
 /** What a resource may have besides its path. */
@@ -27,7 +31,7 @@ export interface ItemOptions {
   readonly spec?: Record<string, unknown>
 }
 
-/** Sets the stage for a test file; everything on it is cleared at the end. */
+/** Sets the stage for a test file, whose `beforeAll` gives back `close`. */
 export async function setStage(): Promise<Stage> {
   const kubeconfig = inject('kubeconfig')
   const rest = adminRest(kubeconfig)
@@ -36,12 +40,15 @@ export async function setStage(): Promise<Stage> {
   await cluster.create('namespaces', { metadata: { name: namespace } })
   const connect = await startScriptedConnect()
   const operators: OperatorProcess[] = []
-  afterAll(async () => {
-    for (const operator of operators) await operator.stop()
+  const close = async () => {
+    for (const operator of operators) {
+      await operator.stop()
+      await rm(path.dirname(operator.logFile), { recursive: true })
+    }
     await cluster.delete('namespaces', namespace)
     await connect.close()
     await rest.close()
-  })
+  }
   return {
     cluster,
     connect,
@@ -57,6 +64,8 @@ export async function setStage(): Promise<Stage> {
         ...(type ? { type } : {}),
         spec: { itemPath: `vaults/Production/items/${title}`, ...spec },
       }),
+    close,
+    [Symbol.asyncDispose]: close,
   }
 }
 
