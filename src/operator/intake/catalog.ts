@@ -132,6 +132,16 @@ export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
       lists.prune(used)
       return results.some(({ status }) => status === 'fulfilled') || !sameNames(before, all)
     },
+    ...lastingFailures(vaults, lists),
+  }
+}
+
+/** The failures of both kinds of lists. */
+function lastingFailures(
+  vaults: ReturnType<typeof createVaults>,
+  lists: ReturnType<typeof createLists>,
+): Pick<Catalog, 'outage' | 'outages'> {
+  return {
     outage(vaultIds) {
       const global = vaults.outage()
       if (global) return global
@@ -246,7 +256,8 @@ function createOutages(clock: Clock) {
         return answer
       } catch (cause) {
         const error = asListFailure(cause)
-        if (isKeyferryError(error)) failures.set(id, { error, since: failures.get(id)?.since ?? at })
+        if (isKeyferryError(error))
+          failures.set(id, { error, since: failures.get(id)?.since ?? at })
         throw error
       }
     },

@@ -61,7 +61,10 @@ function eventOf(
   return {
     apiVersion: apiVersionOf(EVENTS),
     kind: EVENTS.kind,
-    metadata: { namespace, name: `${name.slice(0, 230).replace(/[-.]+$/, '')}.${hash.slice(0, 16)}` },
+    metadata: {
+      namespace,
+      name: `${name.slice(0, 230).replace(/[-.]+$/, '')}.${hash.slice(0, 16)}`,
+    },
     // MicroTime
     eventTime: new Date(now).toISOString().replace('Z', '000Z'),
     reportingController: `keyferry.dev/${FIELD_MANAGER}`,
