@@ -1,17 +1,32 @@
 import { defineConfig } from 'vitest/config'
 
+/** Tests against real servers start processes and wait for states, not for times. */
+const PATIENT = { testTimeout: 60_000, hookTimeout: 600_000 }
+
 export default defineConfig({
   test: {
+    reporters: ['default'],
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      exclude: ['src/**/*.generated.ts'],
+      reporter: ['text-summary', 'json-summary'],
+      thresholds: {
+        'src/operator/plan/**': { lines: 95 },
+        'src/connect/model.ts': { lines: 95 },
+        'src/connect/{item-path,lookup,secret-value}.ts': { lines: 95 },
+      },
+    },
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/architecture.test.ts'] } },
+      { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...PATIENT } },
       {
         test: {
-          name: 'contract',
-          include: ['test/contract/**/*.test.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 300_000,
-          // One file at a time: the figures and limits in it are of a machine that is not shared.
-          fileParallelism: false,
+          name: 'cluster',
+          include: ['test/cluster/**/*.test.ts'],
+          globalSetup: ['test/support/cluster-setup.ts'],
+          maxWorkers: 3,
+          ...PATIENT,
         },
       },
     ],

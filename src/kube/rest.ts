@@ -25,7 +25,7 @@ export interface KubeRequest {
   readonly patch?: PatchKind
   /** Ask for `PartialObjectMetadata`: the answer carries no data, so no secret value. */
   readonly metadataOnly?: 'object' | 'list'
-  /** Milliseconds until the answer must be complete; 10 s unless told. */
+  /** Milliseconds without a sign of the answer after which it is given up; 10 s unless told. */
   readonly timeoutMs?: number
 }
 
@@ -67,6 +67,9 @@ type Pool = 'calls' | 'watches'
 
 interface Connection {
   readonly fingerprint: string
+  readonly origin: string
+  /** Path prefix of the server, without a slash at the end. */
+  readonly prefix: string
   readonly headers: Readonly<Record<string, string>>
   /** Separate pools: a full set of watches never makes a write wait for a socket. */
   readonly calls: Agent
@@ -75,7 +78,7 @@ interface Connection {
 
 /** REST over undici, with credentials and TLS of a kubeconfig, re-read as they rotate. */
 export function createRest(options: RestOptions): KubeRest {
-  const { access, clock, onAnswer } = options
+  const { access, clock, userAgent, onAnswer } = options
   const connections = createConnections(access, clock)
   let serverOffset = clock.wall() - clock.now()
 
@@ -87,7 +90,7 @@ export function createRest(options: RestOptions): KubeRest {
     const started = clock.now()
     const once = async (fresh: boolean) => {
       const connection = await connections.current(fresh)
-      return connection[pool].request(toDispatch(request, options, connection, signal))
+      return connection[pool].request(toDispatch(request, userAgent, connection, signal))
     }
     try {
       let answer = await once(false)
@@ -108,11 +111,9 @@ export function createRest(options: RestOptions): KubeRest {
 
   return {
     async send(request, signal) {
-      const timeout = AbortSignal.timeout(request.timeoutMs ?? DEFAULT_TIMEOUT_MS)
-      const both = AbortSignal.any([signal, timeout])
-      const { statusCode, headers, body } = await dispatch(request, 'calls', both)
+      const { statusCode, headers, body } = await dispatch(request, 'calls', signal)
       const text = await body.text().catch((error: unknown) => {
-        throw transportError(describe(request), error, both)
+        throw transportError(describe(request), error, signal)
       })
       if (statusCode >= 200 && statusCode < 300) return parseBody(describe(request), text)
       throw statusError(describe(request), statusCode, text, header(headers['retry-after']))
@@ -141,7 +142,7 @@ function createConnections(access: Access, clock: Clock) {
       if (connection?.fingerprint === fingerprint) return connection
       // Requests under way end on the old sockets; nothing new is sent over them.
       void Promise.allSettled([connection?.calls.close(), connection?.watches.close()])
-      connection = open(credentials, fingerprint)
+      connection = open(access.server, credentials, fingerprint)
       return connection
     },
     async close(): Promise<void> {
@@ -150,12 +151,15 @@ function createConnections(access: Access, clock: Clock) {
   }
 }
 
-function open(credentials: Credentials, fingerprint: string): Connection {
+function open(server: string, credentials: Credentials, fingerprint: string): Connection {
+  const { origin, pathname } = new URL(server)
   const connect = { ...credentials.tls, timeout: 5_000 }
   // HTTP/2 would put every watch and every write on one connection that can die as a whole.
   const common = { connect, allowH2: false, pipelining: 1, keepAliveTimeout: 20_000 }
   return {
     fingerprint,
+    origin,
+    prefix: pathname.replace(/\/+$/, ''),
     headers: credentials.headers,
     calls: new Agent({ ...common, connections: 32 }),
     watches: new Agent({ ...common, headersTimeout: WATCH_HEADERS_MS, bodyTimeout: 0 }),
@@ -172,25 +176,30 @@ function fingerprintOf({ headers, tls }: Credentials): string {
 
 function toDispatch(
   request: KubeRequest,
-  { access, userAgent }: RestOptions,
+  userAgent: string,
   connection: Connection,
   signal: AbortSignal,
 ): Dispatcher.RequestOptions {
-  const { origin, pathname } = new URL(access.server)
-  const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(request.query ?? {})) {
-    if (value !== undefined) query.set(name, String(value))
-  }
-  const search = query.size === 0 ? '' : `?${query.toString()}`
-  const prefix = pathname === '/' ? '' : pathname
+  const { origin, prefix, headers } = connection
+  const timeout = request.timeoutMs ?? DEFAULT_TIMEOUT_MS
+  const watching = request.query?.['watch'] === true
   return {
     origin,
-    path: `${prefix}${request.path}${search}`,
+    path: `${prefix}${request.path}${queryOf(request)}`,
     method: request.method,
-    headers: { ...connection.headers, ...contentHeaders(request), 'user-agent': userAgent },
+    headers: { ...headers, ...contentHeaders(request), 'user-agent': userAgent },
     body: request.body === undefined ? null : JSON.stringify(request.body),
     signal,
+    ...(watching ? {} : { headersTimeout: timeout, bodyTimeout: timeout }),
   }
+}
+
+function queryOf({ query }: KubeRequest): string {
+  const parts: string[] = []
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined) parts.push(`${name}=${encodeURIComponent(value)}`)
+  }
+  return parts.length === 0 ? '' : `?${parts.join('&')}`
 }
 
 function contentHeaders({
@@ -223,8 +232,9 @@ function parseBody(what: string, text: string): unknown {
 
 function transportError(what: string, error: unknown, signal: AbortSignal): unknown {
   if (error instanceof KeyferryError) return error
-  const timedOut = signal.reason instanceof DOMException && signal.reason.name === 'TimeoutError'
-  if (signal.aborted && !timedOut) return signal.reason
+  if (signal.aborted) return signal.reason
+  const { code } = error as { code?: string }
+  const timedOut = code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT'
   return new KeyferryError(timedOut ? 'KUBE_TIMEOUT' : 'KUBE_UNREACHABLE', {
     message: timedOut ? `${what}: no answer in time` : `${what}: ${causeText(error)}`,
     remedy: 'Check that the Kubernetes API server can be reached from here.',

@@ -160,8 +160,8 @@ async function follow<T>(
     const stream = await options.rest.stream(watchRequest(options, state), both)
     if (listing) options.onEvent({ kind: 'listing' })
     for await (const line of lines(stream)) {
-      alive()
       cursor.take(options, parseEvent(line))
+      alive()
     }
     return { next: cursor.resume(), progressed: cursor.progressed }
   } catch (error) {

@@ -12,7 +12,8 @@ import type { KubeRest } from '../kube/rest.ts'
 import { isConflict, isNotFound } from '../kube/status.ts'
 import { RESTART } from './annotations.ts'
 import type { History } from './intake/history.ts'
-import { usersOf, type Views, workloadProgress } from './intake/views.ts'
+import { PRIORITY } from './intake/keys.ts'
+import { BY_SECRET, usersOf, type Views, workloadProgress } from './intake/views.ts'
 import { type Debt, parseDebt } from './plan/debt.ts'
 import { contentDigest, type DigestKey } from './plan/digest.ts'
 import {
@@ -48,6 +49,7 @@ export interface DebtDeps {
   /** Spaces the writes that close debts: they are never urgent. */
   readonly closing: Pace
   readonly rollouts: KeyedQueue
+  readonly claims: KeyedQueue
   readonly onGiveUp: (workload: Workload, why: string) => void
 }
 
@@ -132,7 +134,7 @@ async function giveUp(
 }
 
 async function close(
-  { rest, views, history, digestKey, closing }: DebtDeps,
+  { rest, views, history, digestKey, closing, claims }: DebtDeps,
   { secret, debt }: DebtSnapshot,
   signal: AbortSignal,
 ): Promise<Requeue> {
@@ -145,6 +147,10 @@ async function close(
     history.noteVersion(keyOf(meta), meta.resourceVersion)
   }
   views.secrets.observe(meta)
+  // The status still says that a restart is owed.
+  for (const claim of views.claims.find(BY_SECRET, keyOf(meta))) {
+    claims.add(keyOf(claim), { priority: PRIORITY.housekeeping })
+  }
   return { kind: 'forget' }
 }
 

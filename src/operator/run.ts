@@ -24,6 +24,7 @@ import { PRIORITY, type Priority, subscribe } from './intake/keys.ts'
 import { runPoll } from './intake/poll.ts'
 import { createIntake } from './intake/snapshot.ts'
 import { createViews, runWatches, synced, type Views } from './intake/views.ts'
+import { type Claim, conditionOf } from './item.ts'
 import { loadDigestKey } from './key.ts'
 import type { DigestKey } from './plan/digest.ts'
 import { PATIENCE_MS } from './plan/status.ts'
@@ -74,14 +75,20 @@ export function startOperator(input: OperatorInput, signal: AbortSignal): Operat
     debts: queue(1, RESTART_BACKOFF),
     rollouts: queue(1, RESTART_BACKOFF),
   }
+  const views = createViews()
   const metrics = createMetrics({
     waiting: () =>
       Object.fromEntries(Object.entries(queues).map(([name, { waiting }]) => [name, waiting])),
+    resources: () => [...views.claims.values()].map(readiness),
   })
-  const views = createViews()
   let ready = false
   const parts = { ...input, clock, random, queues, metrics, views, onReady: () => (ready = true) }
   return { metrics, isReady: () => ready, ended: run(parts, signal) }
+}
+
+function readiness({ status }: Claim): { ready: string; reason: string } {
+  const ready = conditionOf(status, 'Ready')
+  return { ready: ready?.status ?? 'Unknown', reason: ready?.reason ?? '' }
 }
 
 interface Queues {
@@ -197,7 +204,10 @@ function syncing(tools: Tools, signal: AbortSignal): Promise<void>[] {
   const intake = createIntake({ rest, views, catalog, reader, bindings, history, policy })
   const writer = createWriter(rest, events, {
     claim: (claim) => views.claims.observe(claim),
-    secret: (secret) => views.secrets.observe(secret),
+    secret(secret) {
+      history.noteVersion(keyOf(secret), secret.resourceVersion)
+      views.secrets.observe(secret)
+    },
   })
   const reconcile = createReconcile({ intake, writer, history, clock, onOutcome: report.outcome })
   const poll = {
@@ -240,6 +250,7 @@ function restarting(tools: Tools): Promise<void>[] {
     policy: { autoRestart: settings.autoRestart, delayMs: settings.restartDelayMs },
     rollouts: queues.rollouts,
     debts: queues.debts,
+    claims: queues.claims,
   }
   const debts = createDebtReconcile({
     ...common,

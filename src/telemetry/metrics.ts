@@ -29,6 +29,8 @@ export interface Metrics {
 export interface Gauges {
   /** Keys that wait for a worker, by queue. */
   readonly waiting: () => Readonly<Record<string, number>>
+  /** Ready condition of each resource. */
+  readonly resources: () => Iterable<{ readonly ready: string; readonly reason: string }>
 }
 
 /** A registry of its own, so that tests can have several. */
@@ -45,6 +47,16 @@ export function createMetrics(gauges: Gauges): Metrics {
     registers,
     collect() {
       for (const [queue, count] of Object.entries(gauges.waiting())) waiting.set({ queue }, count)
+    },
+  })
+  const resources = new prom.Gauge({
+    name: 'keyferry_resources',
+    help: 'Resources, by status and reason of their Ready condition.',
+    labelNames: ['ready', 'reason'],
+    registers,
+    collect() {
+      resources.reset()
+      for (const labels of gauges.resources()) resources.inc(labels)
     },
   })
   return {

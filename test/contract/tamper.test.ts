@@ -26,7 +26,7 @@ describe('a store whose files were changed', () => {
 
   const open = () => openStoreAt({ dir, key: { kind: 'managed', dir } }, () => undefined)
   /** What opening the changed file comes to: the same content, a refusal, or neither. */
-  const outcome = async (): Promise<'same' | 'refused' | string> => {
+  const outcome = async (): Promise<string> => {
     let opened: OpenedStore
     try {
       opened = await open()

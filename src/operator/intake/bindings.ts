@@ -29,7 +29,9 @@ interface Binding {
 export function createBindings(): Bindings {
   const bindings = new Map<string, Binding>()
   return {
-    note: (key, path, resolution) => void bindings.set(key, bindingOf(path, resolution)),
+    note(key, path, resolution) {
+      bindings.set(key, bindingOf(path, resolution))
+    },
     drop: (key) => void bindings.delete(key),
     vaults() {
       const used = new Set<string>()

@@ -18,16 +18,24 @@ export interface Outage {
   readonly ms: number
 }
 
+/** A path to resolve. */
+export interface Question {
+  readonly path: ItemPath
+  /** The item that the path meant before. */
+  readonly boundId: string | undefined
+  /** When it was asked first. Monotonic milliseconds. */
+  readonly askedAt: number
+}
+
 /** See the head of this file. */
 export interface Catalog {
   /**
-   * What a path means. Asks Connect only for what is not held yet, and, for a name that is not
-   * there, at most every two seconds for all names together.
-   *
-   * @param boundId the item that the path meant before
+   * What a path means. Asks Connect only for what is not held yet. That a name is not there, only a
+   * list says that is younger than the question; lists are made every two seconds at most, for all
+   * questions together.
    */
-  resolve(path: ItemPath, boundId: string | undefined, signal: AbortSignal): Promise<Resolution>
-  /** As {@link Catalog.resolve}, from what is held; undefined when that does not tell. */
+  resolve(question: Question, signal: AbortSignal): Promise<Resolution>
+  /** What a path means by what is held; undefined when that does not tell. */
   peek(path: ItemPath, boundId: string | undefined): Resolution | undefined
   /**
    * Looks for changes in the vaults that `used` names: one request, and one per vault that moved.
@@ -42,8 +50,8 @@ export interface Catalog {
 
 /** Milliseconds after which a vault's items are listed although its versions stand still. */
 const FULL_READ_MS = 3_600_000
-/** Milliseconds for which a list answers that a name is not there. */
-const MISS_MS = 2_000
+/** Milliseconds between two lists that are made because a name is not there. */
+const LIST_INTERVAL_MS = 2_000
 /** Milliseconds for which one failure to list the vaults answers all who ask. */
 const HOLD_MS = 5_000
 /** Reads that confirm a version that went back, and something that vanished. */
@@ -66,21 +74,24 @@ export function createCatalog(client: ConnectClient, clock: Clock): Catalog {
     return item ? { kind: 'found', item } : { kind: 'no-item', vaultId: vault.id }
   }
 
-  /** Whether what is held is too old to say that a name is not there. */
-  function mayHaveCome(path: ItemPath): boolean {
+  /** When the list was made that says whether the name is there. */
+  function listedAt(path: ItemPath): number {
     const held = vaults.held()
     const vault = held && findVault(held.all, path.vault)
     const at = vault ? lists.held(vault)?.listedAt : held?.at
-    return at === undefined || clock.now() - at >= MISS_MS
+    return at ?? Number.NEGATIVE_INFINITY
   }
 
   return {
     peek,
-    async resolve(path, boundId, signal) {
+    async resolve({ path, boundId, askedAt }, signal) {
       const held = peek(path, boundId)
-      if (held && (held.kind === 'found' || !mayHaveCome(path))) return held
+      const at = listedAt(path)
+      if (held && (held.kind === 'found' || at >= askedAt)) return held
+      const waitMs = at + LIST_INTERVAL_MS - clock.now()
+      if (held && waitMs > 0) return { kind: 'later', ms: waitMs }
       try {
-        const all = vaults.isFresh() ? (vaults.held()?.all ?? []) : await vaults.list(signal)
+        const all = await vaults.recent(signal)
         const vault = findVault(all, path.vault)
         if (vault) await lists.list(vault, signal)
       } catch (error) {
@@ -126,15 +137,20 @@ function createVaults(client: ConnectClient, clock: Clock) {
     }
   }
 
+  function list(signal: AbortSignal): Promise<readonly Vault[]> {
+    const heldMs = Math.max(HOLD_MS, failure?.error.retryAfterMs ?? 0)
+    if (failure && clock.now() - failure.at < heldMs) return Promise.reject(failure.error)
+    running ??= fetch(signal).finally(() => (running = undefined))
+    return running
+  }
+
   return {
     held: () => held,
-    /** Whether the list is young enough to say that a vault is not there. */
-    isFresh: () => held !== undefined && clock.now() - held.at < MISS_MS,
-    list(signal: AbortSignal): Promise<readonly Vault[]> {
-      const heldMs = Math.max(HOLD_MS, failure?.error.retryAfterMs ?? 0)
-      if (failure && clock.now() - failure.at < heldMs) return Promise.reject(failure.error)
-      running ??= fetch(signal).finally(() => (running = undefined))
-      return running
+    list,
+    /** The list that is held, if it is young enough. */
+    recent(signal: AbortSignal): Promise<readonly Vault[]> {
+      const young = held && clock.now() - held.at < LIST_INTERVAL_MS
+      return young ? Promise.resolve(held?.all ?? []) : list(signal)
     },
     outage: () => failure && { error: failure.error, ms: clock.now() - failure.since },
   }

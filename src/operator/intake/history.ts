@@ -7,11 +7,13 @@ import type { Clock } from '../../kube/clock.ts'
 export interface History {
   /** Milliseconds for which the claim has failed without a break. */
   failingMs(key: string): number
+  /** When a question of this generation was asked first. Monotonic milliseconds. */
+  askedAt(key: string, generation: number): number
   failed(key: string): void
   succeeded(key: string): void
-  /** Milliseconds until Connect may be read again for a refresh or repair. */
-  readWaitMs(key: string): number
-  didRead(key: string): void
+  /** Milliseconds until Connect may be read again for this cause. */
+  readWaitMs(key: string, cause: ReadCause): number
+  didRead(key: string, cause: ReadCause): void
   /** Repairs within the last minute. */
   recentRepairs(key: string): number
   didRepair(key: string): void
@@ -21,12 +23,16 @@ export interface History {
   drop(key: string): void
 }
 
+/** Why an applied claim's item is read again: it changed, or the Secret did. */
+export type ReadCause = 'refresh' | 'repair'
+
 const READ_INTERVAL_MS = 10_000
 const REPAIRS_MS = 60_000
 
 interface Entry {
   failingSince?: number | undefined
-  readAt?: number
+  asked?: { readonly generation: number; readonly at: number }
+  readAt?: Partial<Record<ReadCause, number>>
   repairs?: number[]
 }
 
@@ -51,16 +57,25 @@ export function createHistory(clock: Clock): History {
       const since = entries.get(key)?.failingSince
       return since === undefined ? 0 : clock.now() - since
     },
+    askedAt(key, generation) {
+      const asked = entries.get(key)?.asked
+      if (asked?.generation === generation) return asked.at
+      const at = clock.now()
+      change(key, (entry) => (entry.asked = { generation, at }))
+      return at
+    },
     failed: (key) => change(key, (entry) => (entry.failingSince ??= clock.now())),
     succeeded(key) {
       const entry = entries.get(key)
       if (entry) entry.failingSince = undefined
     },
-    readWaitMs(key) {
-      const at = entries.get(key)?.readAt
+    readWaitMs(key, cause) {
+      const at = entries.get(key)?.readAt?.[cause]
       return at === undefined ? 0 : Math.max(0, at + READ_INTERVAL_MS - clock.now())
     },
-    didRead: (key) => change(key, (entry) => (entry.readAt = clock.now())),
+    didRead(key, cause) {
+      change(key, (entry) => (entry.readAt = { ...entry.readAt, [cause]: clock.now() }))
+    },
     recentRepairs: (key) => repairs(key).length,
     didRepair(key) {
       change(key, (entry) => (entry.repairs = [...repairs(key), clock.now()]))

@@ -43,10 +43,10 @@ export function subscribe(views: Views, sinks: KeySinks): void {
   views.secrets.subscribe((before, after) => {
     const key = keyOf((after ?? before) as SecretMeta)
     if (after && RESTART in after.annotations) sinks.debt(key)
-    const own = after !== undefined && sinks.isOwnVersion(key, after.resourceVersion)
+    // The run that wrote this version goes on to tell its status: nothing is left to look at.
+    if (after && sinks.isOwnVersion(key, after.resourceVersion)) return
     for (const claim of views.claims.find(BY_SECRET, key)) {
-      if (!isUnseen(claim, after)) continue
-      sinks.claim(keyOf(claim), own ? PRIORITY.housekeeping : PRIORITY.repair)
+      if (isUnseen(claim, after)) sinks.claim(keyOf(claim), PRIORITY.repair)
     }
   })
   const workloadChanged = (before: Workload | undefined, after: Workload | undefined) => {

@@ -80,10 +80,12 @@ export function createIntake(deps: IntakeDeps): Intake {
 type LookAt = (deps: IntakeDeps, seen: Snapshot, signal: AbortSignal) => Promise<Partial<Snapshot>>
 
 const LOOKS: Readonly<Record<Look, LookAt>> = {
-  async reference({ catalog, bindings }, { claim }, signal) {
+  async reference({ catalog, bindings, history }, { claim }, signal) {
     const path = parseItemPath(claim.spec.itemPath)
     const bound = claim.status.items?.find((item) => item.path === claim.spec.itemPath)
-    const reference = await catalog.resolve(path, bound?.itemId, signal)
+    const askedAt = history.askedAt(keyOf(claim), claim.generation)
+    const question = { path, boundId: bound?.itemId, askedAt }
+    const reference = await catalog.resolve(question, signal)
     bindings.note(keyOf(claim), path, reference)
     return { reference }
   },
@@ -95,10 +97,14 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
   async content({ reader, history }, { claim, reference }, signal) {
     if (reference?.kind !== 'found') return {}
     const key = keyOf(claim)
-    const fresh = isFresh(claim)
-    const ms = fresh ? 0 : history.readWaitMs(key)
-    if (ms > 0) return { content: { kind: 'later', ms } }
-    if (!fresh) history.didRead(key)
+    if (!isFresh(claim)) {
+      const { id, version } = reference.item
+      const applied = claim.status.items?.find(({ itemId }) => itemId === id)
+      const cause = applied?.version === version ? 'repair' : 'refresh'
+      const ms = history.readWaitMs(key, cause)
+      if (ms > 0) return { content: { kind: 'later', ms } }
+      history.didRead(key, cause)
+    }
     try {
       return { content: { kind: 'read', content: await reader.read(reference.item, signal) } }
     } catch (error) {

@@ -3,20 +3,27 @@
  * be tested against them, and bound to namespace and name, so that equal values elsewhere do not
  * show.
  */
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import {
+  createHash,
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+  timingSafeEqual,
+} from 'node:crypto'
 import type { SecretValue } from '../../connect/secret-value.ts'
 
 /** Key of this installation. Losing it costs one read per Secret and no restart. */
 export interface DigestKey {
   /** First 8 hexadecimal digits of the key's SHA-256: tells keys apart. */
   readonly id: string
-  /** 32 random bytes. */
-  readonly bytes: Uint8Array
+  /** Of 32 random bytes. */
+  readonly secret: KeyObject
 }
 
 /** A key from its bytes. */
 export function digestKey(bytes: Uint8Array): DigestKey {
-  return { id: createHash('sha256').update(bytes).digest('hex').slice(0, 8), bytes }
+  const id = createHash('sha256').update(bytes).digest('hex').slice(0, 8)
+  return { id, secret: createSecretKey(bytes) }
 }
 
 /** Changes when the encoding below changes. */
@@ -32,11 +39,11 @@ export interface DigestInput {
 
 /** `<key id>.<HMAC-SHA-256>` of a Secret's content; keys are sorted, every part is prefixed by its length. */
 export function contentDigest(key: DigestKey, input: DigestInput): string {
-  const hmac = createHmac('sha256', key.bytes)
+  const hmac = createHmac('sha256', key.secret)
   const part = (bytes: string | Uint8Array) => {
     const buffer = typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : bytes
-    const length = Buffer.alloc(8)
-    length.writeBigUInt64BE(BigInt(buffer.byteLength))
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(buffer.byteLength)
     hmac.update(length).update(buffer)
   }
   for (const text of [FORMAT, input.namespace, input.name, input.type]) part(text)
@@ -78,7 +85,7 @@ export function verifiedOwner(
 
 function ownerProof(key: DigestKey, namespace: string, secret: string, owner: string): string {
   const text = ['keyferry/owner/1', namespace, secret, owner].join('\0')
-  return createHmac('sha256', key.bytes).update(text).digest('hex')
+  return createHmac('sha256', key.secret).update(text).digest('hex')
 }
 
 function byCodeUnit(a: string, b: string): number {

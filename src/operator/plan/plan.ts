@@ -13,7 +13,7 @@ import type { Reason } from '../reasons.ts'
 import { keyIdOf } from './digest.ts'
 import { ownershipOf } from './ownership.ts'
 import { planSecret, presentOf } from './secret.ts'
-import { fail, failWith, sentenceOf } from './trouble.ts'
+import { fail, failWith, later, sentenceOf } from './trouble.ts'
 import type { Decision, LiveSecret, Plan, Snapshot } from './types.ts'
 
 /** Milliseconds after which a Secret of somebody else is looked at again. */
@@ -35,6 +35,8 @@ export function planSync(seen: Snapshot): Decision {
   switch (reference.kind) {
     case 'unknown':
       return failWith(seen, reference.error)
+    case 'later':
+      return later(reference.ms)
     case 'no-vault':
       return fail(seen, 'VaultNotFound', notFound(claim, 'vault'))
     case 'no-item':
@@ -103,10 +105,7 @@ function planLive(seen: Snapshot, live: LiveSecret): Decision {
     const message = `Secret ${live.name} exists and does not belong to this resource.`
     return fail(seen, 'NotOurSecret', message, { kind: 'recheck', afterMs: FOREIGN_RECHECK_MS })
   }
-  if (live.deleting) {
-    const outcome = { kind: 'recheck', afterMs: DELETING_RECHECK_MS } as const
-    return { kind: 'act', plan: { events: [], repair: false, outcome } }
-  }
+  if (live.deleting) return later(DELETING_RECHECK_MS)
   if (live.type !== claim.type) {
     const message = `Secret ${live.name} has type ${live.type}, the resource wants ${claim.type}.`
     return fail(seen, 'SecretTypeChanged', message)

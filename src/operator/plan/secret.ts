@@ -19,7 +19,7 @@ import { contentDigest, keyIdOf } from './digest.ts'
 import { isMetadataInSync, metadataFor } from './metadata.ts'
 import type { Ownership } from './ownership.ts'
 import { type Applied, isApplied, type Verdict } from './status.ts'
-import { conclude, fail, failWith, outageOf } from './trouble.ts'
+import { conclude, fail, failWith, later, outageOf } from './trouble.ts'
 import type {
   Decision,
   EventDraft,
@@ -68,10 +68,8 @@ export function planSecret(seen: Snapshot, present: Present | undefined): Decisi
   switch (seen.content.kind) {
     case 'unread':
       return { kind: 'look', at: 'content' }
-    case 'later': {
-      const outcome = { kind: 'recheck', afterMs: seen.content.ms } as const
-      return { kind: 'act', plan: { events: [], repair: false, outcome } }
-    }
+    case 'later':
+      return later(seen.content.ms)
     case 'failed':
       return drifted
         ? fail(seen, present ? 'SecretChanged' : 'SecretMissing', damage(claim, present))

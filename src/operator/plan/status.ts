@@ -6,6 +6,7 @@
 import { type Claim, type Condition, conditionOf, type ItemStatus } from '../item.ts'
 import { type Reason, REASONS } from '../reasons.ts'
 import { timestamp } from './debt.ts'
+import { isEqual } from './equal.ts'
 
 /** Milliseconds for which a cause that may pass is given the chance to. */
 export const PATIENCE_MS = 120_000
@@ -53,7 +54,7 @@ export function statusAfter(claim: Claim, verdict: Verdict, context: StatusConte
     observedGeneration: generation,
     conditions: conditionsAfter(claim, verdict, context),
   }
-  return sameStatus(before, next) ? before : next
+  return isEqual(before, next) ? before : next
 }
 
 /** A status for the time until the first attempt has ended. */
@@ -153,17 +154,4 @@ function dated({ status, generation }: Claim, wanted: Wanted, { now }: StatusCon
     observedGeneration: generation,
     lastTransitionTime: kept ?? timestamp(now),
   }
-}
-
-function sameStatus(a: ItemStatus, b: ItemStatus): boolean {
-  return canonical(a) === canonical(b)
-}
-
-/** JSON with sorted members: the API server returns them in an order of its own. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, member: unknown) =>
-    typeof member === 'object' && member !== null && !Array.isArray(member)
-      ? Object.fromEntries(Object.entries(member).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : member,
-  )
 }

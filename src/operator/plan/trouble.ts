@@ -69,6 +69,11 @@ function outcomeOf(reason: Reason): Outcome {
   return REASONS[reason].kind === 'person' ? { kind: 'blocked', reason } : { kind: 'retry', reason }
 }
 
+/** A plan that does nothing yet. */
+export function later(afterMs: number): Decision {
+  return { kind: 'act', plan: { events: [], repair: false, outcome: { kind: 'recheck', afterMs } } }
+}
+
 /** The plan that tells a verdict, with or without a write of the Secret. */
 export function conclude(seen: Snapshot, verdict: Verdict, secret?: SecretWrite): Plan {
   const { claim, policy, now } = seen

@@ -54,6 +54,8 @@ export type Resolution =
   | { readonly kind: 'no-item'; readonly vaultId: string }
   /** Connect could not be asked. */
   | { readonly kind: 'unknown'; readonly error: KeyferryError }
+  /** The name is not in a list that is older than the question; lists are made again in `ms`. */
+  | { readonly kind: 'later'; readonly ms: number }
 
 /** How much is known of the item's content. */
 export type ContentSight =

@@ -1,13 +1,13 @@
 import { apiVersionOf, objectPath } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
-import { type Claim, type ItemStatus, ONE_PASSWORD_ITEM, parseClaim } from '../item.ts'
+import { type Claim, type ItemStatus, ONE_PASSWORD_ITEM } from '../item.ts'
 import { WRITE_QUERY } from './requests.ts'
 
 /**
  * Writes a claim's whole status by server-side apply: what we do not name, and nobody else owns,
  * goes. It names the version of the claim that it speaks of.
  *
- * @returns the claim with the status as the server has it now
+ * @returns the claim as it is after the write
  * @throws KeyferryError KUBE_STATUS 409 when the claim has changed, 404 when it is gone
  */
 export async function writeStatus(
@@ -23,6 +23,7 @@ export async function writeStatus(
       patch: 'apply',
       path: `${objectPath(ONE_PASSWORD_ITEM, claim)}/status`,
       query: { ...WRITE_QUERY, force: true },
+      metadataOnly: 'object',
       body: {
         apiVersion: apiVersionOf(ONE_PASSWORD_ITEM),
         kind: ONE_PASSWORD_ITEM.kind,
@@ -32,5 +33,6 @@ export async function writeStatus(
     },
     signal,
   )
-  return parseClaim(answer)
+  const { metadata } = answer as { metadata: { resourceVersion: string } }
+  return { ...claim, resourceVersion: metadata.resourceVersion, status }
 }

@@ -1,0 +1,80 @@
+/**
+ * The limit: a loop that does only the requests that no operator of this protocol can avoid. For
+ * each resource one GET of the item, one POST of the Secret, one write of the status; nothing is
+ * compared, nothing is remembered, nothing can fail.
+ *
+ *   node bare-loop.ts KUBECONFIG CONNECT NAMESPACE CONCURRENCY
+ */
+import { Pool } from 'undici'
+import { loadAccess } from '../../src/kube/config.ts'
+
+const [kubeconfig = '', connect = '', namespace = '', concurrency = '16'] = process.argv.slice(2)
+const access = loadAccess(kubeconfig)
+const { headers, tls } = await access.credentials(false)
+const options = { connections: 32, allowH2: false } as const
+const kube = new Pool(access.server, { ...options, connect: tls })
+const op = new Pool(connect, options)
+
+async function send(pool: Pool, method: string, path: string, body?: unknown) {
+  const type = method === 'PATCH' ? 'application/apply-patch+yaml' : 'application/json'
+  const answer = await pool.request({
+    method,
+    path,
+    headers: pool === op ? {} : { ...headers, 'content-type': type },
+    body: body === undefined ? null : JSON.stringify(body),
+  })
+  const text = await answer.body.text()
+  if (answer.statusCode > 299) throw new Error(`${method} ${path}: ${answer.statusCode} ${text}`)
+  return JSON.parse(text)
+}
+
+const resources = `/apis/onepassword.com/v1/namespaces/${namespace}/onepassworditems`
+const vaultIds = new Map<string, string>()
+const itemIds = new Map<string, string>()
+for (const { id, name } of await send(op, 'GET', '/v1/vaults')) {
+  vaultIds.set(name, id)
+  for (const item of await send(op, 'GET', `/v1/vaults/${id}/items`))
+    itemIds.set(item.title, item.id)
+}
+const { items } = await send(kube, 'GET', resources)
+
+async function work(claim: {
+  metadata: { name: string; uid: string }
+  spec: { itemPath: string }
+}) {
+  const [, vault = '', , title = ''] = claim.spec.itemPath.split('/')
+  const item = await send(
+    op,
+    'GET',
+    `/v1/vaults/${vaultIds.get(vault)}/items/${itemIds.get(title)}`,
+  )
+  const { name, uid } = claim.metadata
+  const data = Object.fromEntries(
+    item.fields.map((field: { label: string; value: string }) => [
+      field.label,
+      Buffer.from(field.value).toString('base64'),
+    ]),
+  )
+  await send(kube, 'POST', `/api/v1/namespaces/${namespace}/secrets`, {
+    metadata: {
+      name,
+      ownerReferences: [{ apiVersion: 'onepassword.com/v1', kind: 'OnePasswordItem', name, uid }],
+    },
+    data,
+  })
+  const lastTransitionTime = new Date().toISOString()
+  await send(kube, 'PATCH', `${resources}/${name}/status?fieldManager=bare-loop&force=true`, {
+    apiVersion: 'onepassword.com/v1',
+    kind: 'OnePasswordItem',
+    metadata: { name },
+    status: { conditions: [{ type: 'Ready', status: 'True', lastTransitionTime }] },
+  })
+}
+
+let next = 0
+await Promise.all(
+  Array.from({ length: Number(concurrency) }, async () => {
+    while (next < items.length) await work(items[next++])
+  }),
+)
+await Promise.all([kube.close(), op.close()])

@@ -1,0 +1,206 @@
+/**
+ * A namespace of its own on the shared control plane, with everything a test of the operator wants
+ * to do there.
+ */
+import { readFile } from 'node:fs/promises'
+import { parse } from 'yaml'
+import { systemClock } from '../../src/kube/clock.ts'
+import { loadAccess } from '../../src/kube/config.ts'
+import { collectionPath, objectPath, type Resource } from '../../src/kube/resource.ts'
+import { createRest, type KubeRest } from '../../src/kube/rest.ts'
+import { isNotFound } from '../../src/kube/status.ts'
+import { eventually } from './eventually.ts'
+
+const core = (plural: string, kind: string): Resource => ({
+  group: '',
+  version: 'v1',
+  plural,
+  kind,
+})
+const apps = (plural: string, kind: string): Resource => ({
+  group: 'apps',
+  version: 'v1',
+  plural,
+  kind,
+})
+
+/** Resources that tests use. */
+export const RESOURCES = {
+  items: {
+    group: 'onepassword.com',
+    version: 'v1',
+    plural: 'onepassworditems',
+    kind: 'OnePasswordItem',
+  },
+  secrets: core('secrets', 'Secret'),
+  namespaces: core('namespaces', 'Namespace'),
+  events: { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' },
+  deployments: apps('deployments', 'Deployment'),
+  statefulsets: apps('statefulsets', 'StatefulSet'),
+  daemonsets: apps('daemonsets', 'DaemonSet'),
+  replicasets: apps('replicasets', 'ReplicaSet'),
+  crds: {
+    group: 'apiextensions.k8s.io',
+    version: 'v1',
+    plural: 'customresourcedefinitions',
+    kind: 'CustomResourceDefinition',
+  },
+} as const satisfies Record<string, Resource>
+
+/** A kind of {@link RESOURCES}. */
+export type Kind = keyof typeof RESOURCES
+
+/** An object as the API server gives it. */
+export interface KubeObject {
+  metadata: {
+    name: string
+    namespace: string
+    uid: string
+    resourceVersion: string
+    generation?: number
+    labels?: Record<string, string>
+    annotations?: Record<string, string>
+    ownerReferences?: { uid: string; name: string; kind: string; apiVersion: string }[]
+    finalizers?: string[]
+    deletionTimestamp?: string
+    creationTimestamp: string
+    managedFields?: unknown[]
+  }
+  // oxlint-disable-next-line typescript/no-explicit-any
+  [member: string]: any
+}
+
+/** REST with the administrator's rights. */
+export function adminRest(kubeconfig: string): KubeRest {
+  return createRest({
+    access: loadAccess(kubeconfig),
+    clock: systemClock,
+    userAgent: 'keyferry-tests',
+  })
+}
+
+/** The CRD as it stands in the repository. */
+export async function readCrd(): Promise<KubeObject> {
+  return parse(await readFile('crds/onepassword.com_onepassworditems.yaml', 'utf8')) as KubeObject
+}
+
+/** Applies the CRD and waits until it is served. */
+export async function applyCrd(kubeconfig: string): Promise<void> {
+  const rest = adminRest(kubeconfig)
+  const cluster = clusterOf(rest, '')
+  await cluster.apply('crds', await readCrd())
+  await eventually('the CRD is served', async () => {
+    const path = collectionPath(RESOURCES.items)
+    return (await rest.send({ method: 'GET', path }, AbortSignal.timeout(5_000))) !== undefined
+  })
+  await rest.close()
+}
+
+/** Operations in one namespace. */
+export interface Cluster {
+  readonly namespace: string
+  readonly rest: KubeRest
+  get(kind: Kind, name: string): Promise<KubeObject>
+  find(kind: Kind, name: string): Promise<KubeObject | undefined>
+  list(kind: Kind): Promise<KubeObject[]>
+  create(kind: Kind, object: unknown): Promise<KubeObject>
+  apply(kind: Kind, object: unknown): Promise<KubeObject>
+  /** Merge patch. */
+  patch(kind: Kind, name: string, body: unknown): Promise<KubeObject>
+  replace(kind: Kind, object: KubeObject): Promise<KubeObject>
+  delete(kind: Kind, name: string): Promise<void>
+  /** Waits until the object is there and `holds`. */
+  until(kind: Kind, name: string, holds: (object: KubeObject) => boolean): Promise<KubeObject>
+  untilGone(kind: Kind, name: string): Promise<void>
+}
+
+/** Operations by `rest` in `namespace`; the empty one for cluster-scoped kinds. */
+export function clusterOf(rest: KubeRest, namespace: string): Cluster {
+  const signal = () => AbortSignal.timeout(20_000)
+  const at = (kind: Kind, name: string) =>
+    objectPath(RESOURCES[kind], { namespace: isClusterScoped(kind) ? '' : namespace, name })
+  const all = (kind: Kind) =>
+    collectionPath(RESOURCES[kind], isClusterScoped(kind) ? undefined : namespace)
+  const send = async (request: Parameters<KubeRest['send']>[0]) =>
+    (await rest.send(request, signal())) as KubeObject
+  const cluster: Cluster = {
+    namespace,
+    rest,
+    get: (kind, name) => send({ method: 'GET', path: at(kind, name) }),
+    find: (kind, name) =>
+      cluster.get(kind, name).catch((error: unknown) => {
+        if (isNotFound(error)) return undefined
+        throw error
+      }),
+    list: async (kind) => (await send({ method: 'GET', path: all(kind) }))['items'] as KubeObject[],
+    create: (kind, object) => send({ method: 'POST', path: all(kind), body: typed(kind, object) }),
+    apply: (kind, object) => {
+      const body = typed(kind, object)
+      const { name } = body.metadata
+      const query = { fieldManager: 'tests', force: true }
+      return send({ method: 'PATCH', patch: 'apply', path: at(kind, name), query, body })
+    },
+    patch: (kind, name, body) =>
+      send({ method: 'PATCH', patch: 'merge', path: at(kind, name), body }),
+    replace: (kind, object) =>
+      send({ method: 'PUT', path: at(kind, object.metadata.name), body: typed(kind, object) }),
+    delete: async (kind, name) => void (await send({ method: 'DELETE', path: at(kind, name) })),
+    until: (kind, name, holds) =>
+      eventually(
+        `${kind}/${name} is as expected`,
+        async () => {
+          const object = await cluster.find(kind, name)
+          return object && holds(object) ? object : undefined
+        },
+        async () => JSON.stringify(redact(await cluster.find(kind, name)), undefined, 1),
+      ),
+    untilGone: (kind, name) =>
+      eventually(`${kind}/${name} is gone`, async () =>
+        (await cluster.find(kind, name)) ? undefined : true,
+      ).then(() => undefined),
+  }
+  return cluster
+}
+
+function isClusterScoped(kind: Kind): boolean {
+  return kind === 'namespaces' || kind === 'crds'
+}
+
+function typed(kind: Kind, object: unknown): KubeObject {
+  const { group, version, kind: name } = RESOURCES[kind]
+  return {
+    apiVersion: group ? `${group}/${version}` : version,
+    kind: name,
+    ...(object as KubeObject),
+  }
+}
+
+function redact(object: KubeObject | undefined): unknown {
+  if (object === undefined) return 'absent'
+  const { managedFields: _, ...metadata } = object.metadata
+  return { ...object, metadata, ...(object['data'] ? { data: Object.keys(object['data']) } : {}) }
+}
+
+/** Text of one key of a Secret. */
+export function valueOf(secret: KubeObject, key: string): string | undefined {
+  const text = (secret['data'] as Record<string, string> | undefined)?.[key]
+  return text === undefined ? undefined : Buffer.from(text, 'base64').toString()
+}
+
+/** The condition of that type. */
+export function condition(object: KubeObject, type: string) {
+  const all = (object['status']?.conditions ?? []) as {
+    type: string
+    status: string
+    reason: string
+    message: string
+    observedGeneration: number
+  }[]
+  return all.find((one) => one.type === type)
+}
+
+/** Whether Ready is True for the present generation. */
+export function isReady(object: KubeObject): boolean {
+  const ready = condition(object, 'Ready')
+  return ready?.status === 'True' && ready.observedGeneration === object.metadata.generation
+}

@@ -1,0 +1,36 @@
+/** Milliseconds for which a state is waited for: far more than it takes, so that load never fails a test. */
+const PATIENCE_MS = 45_000
+const INTERVAL_MS = 25
+
+/**
+ * Waits until `probe` gives a value that is not undefined or false.
+ *
+ * @param explain called when it never did, for the message
+ */
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false>,
+  explain?: () => Promise<string>,
+): Promise<T> {
+  const deadline = Date.now() + PATIENCE_MS
+  let failure: unknown
+  for (;;) {
+    try {
+      const value = await probe()
+      if (value !== undefined && value !== false) return value
+      failure = undefined
+    } catch (error) {
+      failure = error
+    }
+    if (Date.now() > deadline) {
+      const detail = failure instanceof Error ? failure.message : await explain?.()
+      throw new Error(`it never happened that ${what}${detail ? `: ${detail}` : ''}`)
+    }
+    await pause(INTERVAL_MS)
+  }
+}
+
+/** Lets time pass where a test needs it to: between two looks at something that must not change. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

@@ -1,0 +1,229 @@
+/**
+ * A Connect server that a test scripts: it serves what it is told, remembers every version it
+ * served, and misbehaves on demand. The embedded server is the real one; this one can lie.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+
+/** A field as a test writes it. */
+export interface ScriptedField {
+  readonly label: string
+  readonly value?: string
+  readonly id?: string
+  readonly type?: string
+  readonly section?: { readonly id: string }
+}
+
+/** An item as a test writes it. */
+export interface ScriptedItem {
+  readonly title: string
+  readonly fields: readonly ScriptedField[]
+  readonly tags?: readonly string[]
+  readonly urls?: readonly {
+    readonly href: string
+    readonly label?: string
+    readonly primary?: boolean
+  }[]
+  readonly files?: readonly { readonly name: string; readonly content: Uint8Array }[]
+  readonly createdAt?: string
+}
+
+interface Stored extends ScriptedItem {
+  readonly id: string
+  readonly vaultId: string
+  version: number
+}
+
+interface ScriptedVault {
+  readonly id: string
+  name: string
+  contentVersion: number
+  attributeVersion: number
+  readonly items: Map<string, Stored>
+}
+
+/** Takes an answer over; returning true means that it was given. */
+export type Intercept = (
+  request: IncomingMessage,
+  response: ServerResponse,
+) => boolean | Promise<boolean>
+
+/** See the head of this file. */
+export interface ScriptedConnect {
+  readonly url: string
+  /** Requests so far, as `GET /v1/vaults`. */
+  readonly requests: string[]
+  /** Adds a vault and gives its id. */
+  vault(name: string): string
+  renameVault(vaultId: string, name: string): void
+  removeVault(vaultId: string): void
+  /** Adds an item and gives its id. */
+  add(vaultId: string, item: ScriptedItem, id?: string): string
+  /** Changes an item: its version and the vault's rise. */
+  edit(itemId: string, change: Partial<ScriptedItem>): void
+  /** Changes the value of one field. */
+  set(itemId: string, label: string, value: string): void
+  remove(itemId: string): void
+  /** Milliseconds each answer takes. */
+  latencyMs: number
+  /** Tokens that are taken; undefined: any. */
+  tokens: Set<string> | undefined
+  /** Asked before each answer. */
+  intercept: Intercept | undefined
+  close(): Promise<void>
+}
+
+let counter = 0
+
+/** A fresh id: 26 lower-case letters and digits. */
+export function freshId(prefix = 'x'): string {
+  counter += 1
+  // Of fixed width, so that padding never makes two of them equal.
+  const number = counter.toString(36).padStart(6, '0')
+  const start = `${prefix}${process.pid.toString(36)}${Date.now().toString(36)}`
+  return `${start.slice(0, 20).padEnd(20, '0')}${number}`
+}
+
+const CREATED = '2024-01-01T00:00:00Z'
+
+/** Starts the server on a free port of the loopback interface. */
+export async function startScriptedConnect(): Promise<ScriptedConnect> {
+  const vaults = new Map<string, ScriptedVault>()
+  const owner = (itemId: string) => {
+    const vault = [...vaults.values()].find(({ items }) => items.has(itemId))
+    const item = vault?.items.get(itemId)
+    if (!vault || !item) throw new Error(`no item ${itemId}`)
+    return { vault, item }
+  }
+  const server = createServer((request, response) => void answer(request, response))
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    connect.requests.push(`${request.method} ${request.url}`)
+    if (connect.latencyMs > 0)
+      await new Promise((resolve) => setTimeout(resolve, connect.latencyMs))
+    if (await connect.intercept?.(request, response)) return
+    const token = request.headers.authorization?.replace(/^Bearer /, '') ?? ''
+    if (connect.tokens && !connect.tokens.has(token)) {
+      return json(response, 401, { status: 401, message: 'Invalid bearer token' })
+    }
+    route(vaults, request.url ?? '', response)
+  }
+
+  const connect: ScriptedConnect = {
+    url: '',
+    requests: [],
+    latencyMs: 0,
+    tokens: undefined,
+    intercept: undefined,
+    vault(name) {
+      const id = freshId('v')
+      vaults.set(id, { id, name, contentVersion: 1, attributeVersion: 1, items: new Map() })
+      return id
+    },
+    renameVault(vaultId, name) {
+      const vault = vaults.get(vaultId)
+      if (!vault) throw new Error(`no vault ${vaultId}`)
+      vault.name = name
+      vault.attributeVersion += 1
+    },
+    removeVault: (vaultId) => void vaults.delete(vaultId),
+    add(vaultId, item, id = freshId('i')) {
+      const vault = vaults.get(vaultId)
+      if (!vault) throw new Error(`no vault ${vaultId}`)
+      vault.items.set(id, { ...item, id, vaultId, version: 1 })
+      vault.contentVersion += 1
+      return id
+    },
+    edit(itemId, change) {
+      const { vault, item } = owner(itemId)
+      vault.items.set(itemId, { ...item, ...change, version: item.version + 1 })
+      vault.contentVersion += 1
+    },
+    set(itemId, label, value) {
+      const { item } = owner(itemId)
+      const fields = item.fields.map((field) =>
+        field.label === label ? { ...field, value } : field,
+      )
+      connect.edit(itemId, { fields })
+    },
+    remove(itemId) {
+      const { vault } = owner(itemId)
+      vault.items.delete(itemId)
+      vault.contentVersion += 1
+    },
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  if (typeof address !== 'object' || address === null) throw new Error('no address')
+  return Object.assign(connect, { url: `http://127.0.0.1:${address.port}` })
+}
+
+function route(vaults: Map<string, ScriptedVault>, url: string, response: ServerResponse): void {
+  const [, , , vaultId, , itemId, , fileId] = (url.split('?')[0] ?? '').split('/')
+  if (vaultId === undefined) return json(response, 200, [...vaults.values()].map(vaultBody))
+  const vault = vaults.get(vaultId)
+  if (!vault)
+    return json(response, 403, {
+      status: 403,
+      message: 'Authorization: token does not have access',
+    })
+  if (itemId === undefined) return json(response, 200, [...vault.items.values()].map(summary))
+  const item = vault.items.get(itemId)
+  if (!item) return json(response, 404, { status: 404, message: `item ${itemId} not found` })
+  if (fileId === undefined) return json(response, 200, whole(item))
+  const file = item.files?.[Number.parseInt(fileId.slice(1, 3), 36)]
+  if (!file) return json(response, 404, { status: 404, message: 'file not found' })
+  response.writeHead(200, { 'content-length': file.content.length })
+  response.end(file.content)
+}
+
+/** A whole JSON answer. */
+export function json(response: ServerResponse, status: number, body: unknown): void {
+  const text = JSON.stringify(body)
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    '1Password-Connect-Version': '1.8.1',
+  })
+  response.end(text)
+}
+
+function vaultBody({ id, name, contentVersion, attributeVersion, items }: ScriptedVault) {
+  return {
+    id,
+    name,
+    contentVersion,
+    attributeVersion,
+    items: items.size,
+    type: 'USER_CREATED',
+    createdAt: CREATED,
+    updatedAt: CREATED,
+  }
+}
+
+function summary({ id, title, vaultId, version, tags, urls, createdAt }: Stored) {
+  return {
+    id,
+    title,
+    vault: { id: vaultId },
+    category: 'LOGIN',
+    version,
+    createdAt: createdAt ?? CREATED,
+    updatedAt: CREATED,
+    ...(tags ? { tags } : {}),
+    ...(urls ? { urls } : {}),
+  }
+}
+
+function whole(item: Stored) {
+  const fields = item.fields.map((field, n) => ({ id: `field${n}`, type: 'STRING', ...field }))
+  const files = (item.files ?? []).map(({ name, content }, n) => ({
+    id: `f${n.toString(36).padStart(2, '0')}`.padEnd(26, '0'),
+    name,
+    size: content.length,
+  }))
+  return { ...summary(item), fields, sections: [], ...(files.length > 0 ? { files } : {}) }
+}

@@ -1,0 +1,78 @@
+/**
+ * What nearly every cluster test needs: a namespace, a scripted Connect server with a vault, and
+ * operators that are gone at the end.
+ */
+import { randomBytes } from 'node:crypto'
+import { afterAll, inject } from 'vitest'
+import { adminRest, type Cluster, clusterOf, type KubeObject } from './cluster.ts'
+import { type OperatorProcess, startOperator } from './operator.ts'
+import { type ScriptedConnect, startScriptedConnect } from './scripted-connect.ts'
+
+/** See the head of this file. */
+export interface Stage {
+  readonly cluster: Cluster
+  readonly connect: ScriptedConnect
+  /** Id of the vault `Production`. */
+  readonly vault: string
+  operator(env?: Readonly<Record<string, string>>): Promise<OperatorProcess>
+  /** A resource for an item of `Production`. */
+  item(name: string, title: string, more?: ItemOptions): Promise<KubeObject>
+}
+
+/** What a resource may have besides its path. */
+export interface ItemOptions {
+  readonly labels?: Record<string, string>
+  readonly annotations?: Record<string, string>
+  readonly type?: string
+  readonly spec?: Record<string, unknown>
+}
+
+/** Sets the stage for a test file; everything on it is cleared at the end. */
+export async function setStage(): Promise<Stage> {
+  const kubeconfig = inject('kubeconfig')
+  const rest = adminRest(kubeconfig)
+  const namespace = `test-${randomBytes(4).toString('hex')}`
+  const cluster = clusterOf(rest, namespace)
+  await cluster.create('namespaces', { metadata: { name: namespace } })
+  const connect = await startScriptedConnect()
+  const operators: OperatorProcess[] = []
+  afterAll(async () => {
+    for (const operator of operators) await operator.stop()
+    await cluster.delete('namespaces', namespace)
+    await connect.close()
+    await rest.close()
+  })
+  return {
+    cluster,
+    connect,
+    vault: connect.vault('Production'),
+    async operator(env = {}) {
+      const operator = await startOperator({ kubeconfig, connect: connect.url, namespace, env })
+      operators.push(operator)
+      return operator
+    },
+    item: (name, title, { spec, type, ...metadata } = {}) =>
+      cluster.create('items', {
+        metadata: { name, ...metadata },
+        ...(type ? { type } : {}),
+        spec: { itemPath: `vaults/Production/items/${title}`, ...spec },
+      }),
+  }
+}
+
+/** A Deployment that uses Secrets as its environment. */
+export function aDeployment(name: string, secrets: readonly string[], annotations = {}) {
+  const labels = { app: name }
+  const envFrom = secrets.map((secret) => ({ secretRef: { name: secret } }))
+  return {
+    metadata: { name, annotations },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { containers: [{ name: 'app', image: 'example.invalid/app', envFrom }] },
+      },
+    },
+  }
+}
