@@ -148,7 +148,7 @@ describe('a patch', () => {
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 5 }), (patch) => {
         try {
-          applyPatch(item, patch as PatchOperation[], 'sighted')
+          applyPatch(item, patch, 'sighted')
         } catch (error) {
           if (!isKeyferryError(error, 'REQUEST_REFUSED')) throw error
         }
