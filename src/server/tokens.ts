@@ -171,6 +171,7 @@ async function verifiedId(
   kid: string,
   store: string,
 ): Promise<string | undefined> {
+  if (!isCanonical(bearer)) return undefined
   try {
     const { payload, protectedHeader } = await jwtVerify(bearer, key, {
       algorithms: ['ES256'],
@@ -184,6 +185,12 @@ async function verifiedId(
   } catch {
     return undefined
   }
+}
+
+/** One token has one spelling: decoders overlook the spare bits at the end of a part. */
+function isCanonical(bearer: string): boolean {
+  const respelled = (part: string) => Buffer.from(part, 'base64url').toString('base64url')
+  return bearer.split('.').every((part) => part === respelled(part))
 }
 
 /** Account under which tokens and activity are filed: 26 characters, upper case. */
