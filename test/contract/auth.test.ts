@@ -164,7 +164,7 @@ describe('every operation with every kind of token', () => {
       fields: [{ purpose: 'PASSWORD', label: 'password', generate: true }],
     }
     const made = await server.call('POST', `/v1/vaults/${vaults.own}/items`, { token, body })
-    const { id, ...rest } = made.json<Record<string, unknown>>()
+    const { id, ...rest } = made.json()
     expect(id).toMatch(/^[a-z0-9]{26}$/)
     const receipt = { vault: { id: vaults.own }, title: 'mine', category: 'LOGIN', version: 1 }
     expect(rest).toEqual({ ...receipt, updatedAt: expect.any(String) })
@@ -178,15 +178,15 @@ describe('every operation with every kind of token', () => {
 
   test('a vault out of scope answers like one that does not exist', async () => {
     const token = kinds.get('read')?.token
-    for (const id of ids) {
+    const scoped = ids.filter((id) => !['public', 'token'].includes(operations[id].need))
+    expect(scoped.length).toBe(10)
+    for (const id of scoped) {
       const texts = []
       for (const vault of [vaults.other, vaults.unknown]) {
         const { status, text } = await call(id, vault, token)
         texts.push(`${status} ${text.replaceAll(vault, 'VAULT')}`)
       }
-      if (operations[id].need !== 'public' && operations[id].need !== 'token') {
-        expect(texts[0]).toBe(texts[1])
-      }
+      expect(texts[0]).toBe(texts[1])
     }
   })
 

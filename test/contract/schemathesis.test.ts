@@ -40,17 +40,14 @@ describe.skipIf(isSkipped('schemathesis'))('the API under Schemathesis', () => {
     const file = await server.admin.addFile({ vault: vault.id, item, name: 'f', content })
     await writeFile(path.join(dir, 'openapi.json'), JSON.stringify(absoluteDocument()))
     await writeFile(path.join(dir, 'schemathesis.toml'), settings(vault.id, item, file.id))
-    return runToEnd(
-      await schemathesis(),
-      [
-        ...['-m', 'schemathesis.cli', '--config-file', 'schemathesis.toml'],
-        ...['run', 'openapi.json', '--url', server.url, '--seed', String(seed)],
-        ...['--header', `Authorization: Bearer ${token}`, '--max-examples', String(EXAMPLES)],
-        // What the schema cannot say is refused with 400: two passwords, a date that is none.
-        ...['--checks', 'all', '--exclude-checks', 'positive_data_acceptance'],
-      ],
-      { cwd: dir },
-    )
+    const [config, document] = ['schemathesis.toml', 'openapi.json']
+    const program = ['-m', 'schemathesis.cli', '--config-file', config, 'run', document]
+    const size = ['--seed', String(seed), '--max-examples', String(EXAMPLES)]
+    const target = ['--url', server.url, '--header', `Authorization: Bearer ${token}`]
+    // What the schema cannot say is refused with 400: two passwords, a date that is none.
+    const checks = ['--checks', 'all', '--exclude-checks', 'positive_data_acceptance']
+    const args = [...program, ...size, ...target, ...checks]
+    return runToEnd(await schemathesis(), args, { cwd: dir })
   }
 
   test('has no server error, no answer beside its schema and no ignored token', {

@@ -1,6 +1,6 @@
 import type { Token, Vault } from '../items/model.ts'
 import type { Key, Row } from './engine.ts'
-import { damaged, wrongKey } from './failures.ts'
+import { damaged, unknownKey, wrongKey } from './failures.ts'
 import { type SealKey, sealedBy, tagOf } from './seal.ts'
 
 /** A vault with the fingerprint of its items: what the sealed row of a vault holds. */
@@ -74,8 +74,7 @@ export function openBytes(keys: readonly SealKey[], row: Row): Buffer {
   const by = sealedBy(row.sealed)
   if (by === undefined) throw damaged(nameOf(row))
   const key = keys.find(({ id }) => id === by)
-  // Either the id itself was changed, or another process rotated the keys.
-  if (key === undefined) throw damaged(nameOf(row))
+  if (key === undefined) throw unknownKey(nameOf(row))
   const plain = key.open(row.sealed, contextOf(row))
   if (plain === undefined) throw damaged(nameOf(row))
   return plain
@@ -136,6 +135,6 @@ export const EMPTY_DIGEST: string = Buffer.alloc(32).toString('base64')
 export function fingerprintOf(keys: readonly SealKey[], row: Row): Buffer {
   const by = sealedBy(row.sealed)
   const key = keys.find(({ id }) => id === by)
-  if (key === undefined) throw damaged(nameOf(row))
+  if (key === undefined) throw unknownKey(nameOf(row))
   return key.fingerprint(row.sealed, contextOf(row))
 }
