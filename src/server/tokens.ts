@@ -92,10 +92,15 @@ export function createTokens(store: Store, signingKey: Buffer, now: () => number
       const token = id === undefined ? undefined : await store.token(id)
       if (token === undefined || token.revokedAt !== undefined) return undefined
       if (token.expires !== undefined && token.expires * 1000 <= now()) return undefined
-      return grantOf(token)
+      const grant = grants.get(token.rights) ?? grantOf(token)
+      grants.set(token.rights, grant)
+      return grant
     },
   }
 }
+
+/** Grants of tokens whose records are in memory: a token may name hundreds of vaults. */
+const grants = new WeakMap<Token['rights'], Grant>()
 
 function grantOf({ id, actor, rights }: Token): Grant {
   const right = (vault: string) => (Object.hasOwn(rights, vault) ? rights[vault] : undefined)

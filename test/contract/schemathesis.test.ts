@@ -20,7 +20,7 @@ describe.skipIf(isSkipped('schemathesis'))('the API under Schemathesis', () => {
   const dirs: string[] = []
 
   beforeAll(async () => {
-    server = await testServer({ logLevel: 'info' })
+    server = await testServer({ logLevel: 'debug' })
   })
   afterAll(async () => {
     await server[Symbol.asyncDispose]()

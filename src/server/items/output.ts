@@ -62,6 +62,18 @@ export function itemBody(item: Item, nowMs: number): FullItem {
   }
 }
 
+/** Texts of items that are in memory anyway, without one-time passwords, which change. */
+const texts = new WeakMap<Item, string>()
+
+/** A whole item as the text of its answer. @param nowMs for one-time passwords */
+export function itemText(item: Item, nowMs: number): string {
+  const known = texts.get(item)
+  if (known !== undefined) return known
+  const text = JSON.stringify(itemBody(item, nowMs))
+  if (!item.fields.some(({ type }) => type === 'OTP')) texts.set(item, text)
+  return text
+}
+
 function fieldBody(field: StoredField, nowMs: number): ApiField {
   const { id, type, label, purpose, value, section, entropy } = field
   const totp = type === 'OTP' && value ? currentCode(value, nowMs) : undefined

@@ -64,6 +64,11 @@ export interface Change<T> {
   readonly keys: readonly Key[]
   readonly ranges?: readonly Pick<Key, 'kind' | 'scope'>[]
   decide(seen: Seen): Decision<T>
+  /**
+   * What changes of one transaction write together, once, after all are decided: called with
+   * the same `seen`, once for all changes that share the function.
+   */
+  readonly settle?: (seen: Seen) => readonly Write[]
 }
 
 /** `ok`; `full` while there is no space; `failed` after an I/O error, until the next start. */
@@ -91,6 +96,8 @@ export interface Engine {
   /** Checks the structure that holds the rows. @throws KeyferryError STORE_DAMAGED */
   check(): Promise<void>
   writeState(): WriteState
+  /** Rewrites the files, so that nothing deleted is left in them. */
+  compact(): Promise<void>
   /** Copies everything, as of one moment, to a new SQLite file. */
   backup(file: string): Promise<void>
   /** Puts what another engine holds in the place of everything, atomically. */

@@ -93,11 +93,17 @@ export interface RecordCache {
 /** @param limit records to remember; the oldest goes first */
 export function recordCache(limit: number): RecordCache {
   const known = new Map<string, unknown>()
+  const held = new WeakMap<Row, unknown>()
   return {
     open(keys, row) {
+      const same = held.get(row)
+      if (same !== undefined) return same
       const name = `${contextOf(row)}\0${Buffer.from(tagOf(row.sealed)).toString('latin1')}`
       const hit = known.get(name)
-      if (hit !== undefined) return hit
+      if (hit !== undefined) {
+        held.set(row, hit)
+        return hit
+      }
       const record = openRecord(keys, row)
       if (known.size >= limit) {
         for (const oldest of known.keys()) {
@@ -106,6 +112,7 @@ export function recordCache(limit: number): RecordCache {
         }
       }
       known.set(name, record)
+      held.set(row, record)
       return record
     },
   }

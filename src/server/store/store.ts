@@ -2,8 +2,17 @@ import { isKeyferryError } from '../../errors.ts'
 import type { Item, Token, Vault } from '../items/model.ts'
 import { notFound } from '../refusals.ts'
 import { type Activity, createActivity } from './activity.ts'
-import { draft, DRAFT_KEYS, type Draft, itemKey, openItem, openToken, tokenKey } from './draft.ts'
-import type { Change, Engine, Key, Kind, Row, WriteState } from './engine.ts'
+import {
+  draft,
+  DRAFT_KEYS,
+  type Draft,
+  itemKey,
+  openItem,
+  openToken,
+  settle,
+  tokenKey,
+} from './draft.ts'
+import type { Change, Engine, Key, Kind, Row, Seen, WriteState } from './engine.ts'
 import { createFiles, type Files } from './files.ts'
 import type { HeadFile } from './headfile.ts'
 import { vaultKey } from './ledger.ts'
@@ -165,6 +174,7 @@ function itemStore(
 /** Runs a draft as one atomic change of the engine and notes how far the store has come. */
 export function createChange(parts: StoreParts): Store['change'] {
   const { engine, ring, cache, headFile, now } = parts
+  const settleAll = (seen: Seen) => settle(seen, cache)
   return async (needs, decide) => {
     const change: Change<{ result: ReturnType<typeof decide>; counter: number }> = {
       keys: [...DRAFT_KEYS, ...(needs.keys ?? [])],
@@ -175,6 +185,7 @@ export function createChange(parts: StoreParts): Store['change'] {
         const counter = (seen.get('meta', '', 'head')?.version ?? 0) + 1
         return d.finish({ result, counter })
       },
+      settle: settleAll,
     }
     const { result, counter } = await commitThroughRotation(engine, ring, change)
     headFile?.note(counter)

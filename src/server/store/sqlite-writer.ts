@@ -1,0 +1,96 @@
+import type { DatabaseSync } from 'node:sqlite'
+import type { Engine, WriteState } from './engine.ts'
+import { unavailable } from './failures.ts'
+import { decideGroup, type Pending, wanted } from './group.ts'
+import { explain, isFull } from './sqlite-errors.ts'
+import type { Statements } from './sqlite-rows.ts'
+
+/** Changes per transaction: bounds how long the event loop waits for one. */
+const GROUP_LIMIT = 128
+
+/** Commits changes that wait at the same moment in one transaction. */
+export interface GroupWriter {
+  commit: Engine['commit']
+  state(): WriteState
+  /** Holds back commits until the returned function is called. */
+  pause(): Promise<() => void>
+  drain(): Promise<void>
+}
+
+export function groupWriter(db: DatabaseSync, sql: Statements, file: string): GroupWriter {
+  let queue: Pending[] = []
+  let scheduled = false
+  let paused = 0
+  let state: WriteState = 'ok'
+  const idle: (() => void)[] = []
+
+  const schedule = () => {
+    if (scheduled || paused > 0 || queue.length === 0) return
+    scheduled = true
+    setImmediate(flush)
+  }
+  const flush = () => {
+    scheduled = false
+    if (paused > 0) return
+    if (state === 'failed') {
+      for (const pending of queue.splice(0)) pending.reject(unavailable('an earlier write failed'))
+    }
+    const group = queue.slice(0, GROUP_LIMIT)
+    queue = queue.slice(GROUP_LIMIT)
+    state = runGroup(db, sql, group, file) ?? state
+    if (queue.length === 0) for (const tell of idle.splice(0)) tell()
+    schedule()
+  }
+  return {
+    state: () => state,
+    commit: (change) =>
+      new Promise((resolve, reject) => {
+        // After an I/O error the kernel may have dropped dirty pages: this handle cannot be
+        // trusted to write again. Source: "Can Applications Recover from fsync Failures?" (2020)
+        if (state === 'failed') return reject(unavailable('an earlier write failed'))
+        queue.push({ change, resolve: resolve as (result: unknown) => void, reject })
+        schedule()
+      }),
+    async pause() {
+      paused += 1
+      return () => {
+        paused -= 1
+        schedule()
+      }
+    },
+    drain: () =>
+      new Promise((resolve) => {
+        if (queue.length === 0) return resolve()
+        idle.push(resolve)
+        schedule()
+      }),
+  }
+}
+
+/** @returns the state after the transaction, `undefined` when nothing was written */
+function runGroup(
+  db: DatabaseSync,
+  sql: Statements,
+  group: Pending[],
+  file: string,
+): WriteState | undefined {
+  try {
+    const { keys, ranges } = wanted(group)
+    const rows = keys.flatMap((key) => sql.get(key) ?? [])
+    for (const range of ranges) rows.push(...sql.page(range, '', -1))
+    const { writes, accepted, refused } = decideGroup(group, rows)
+    if (writes.length > 0) {
+      db.exec('BEGIN IMMEDIATE')
+      for (const write of writes) sql.write(write)
+      db.exec('COMMIT')
+    }
+    for (const { pending, result } of accepted) pending.resolve(result)
+    for (const { pending, error } of refused) pending.reject(error)
+    return writes.length > 0 ? 'ok' : undefined
+  } catch (error) {
+    sql.forget()
+    if (db.isTransaction) db.exec('ROLLBACK')
+    for (const pending of group) pending.reject(explain(error, file))
+    return isFull(error) ? 'full' : 'failed'
+  }
+}
