@@ -14,9 +14,9 @@ import {
   createSecretKey,
   hkdfSync,
   type KeyObject,
-  randomBytes,
 } from 'node:crypto'
 import type { SecretValue } from '../../connect/secret-value.ts'
+import { pooledBytes } from '../random.ts'
 
 const FORMAT = 1
 const KEY_ID_BYTES = 8
@@ -37,16 +37,6 @@ export interface SealKey {
   open(sealed: Uint8Array, context: string): Buffer | undefined
   /** 32 bytes that only holders of the key can compute; `sealed` is represented by its tag. */
   fingerprint(sealed: Uint8Array, context: string): Buffer
-}
-
-/** Random bytes are drawn for many nonces at a time: each draw is a system call. */
-let pool = Buffer.alloc(0)
-
-function nextNonce(): Buffer {
-  if (pool.length === 0) pool = randomBytes(NONCE_BYTES * 256)
-  const nonce = pool.subarray(0, NONCE_BYTES)
-  pool = pool.subarray(NONCE_BYTES)
-  return nonce
 }
 
 /** The id of the key that sealed these bytes, or `undefined` when they are no sealed record. */
@@ -72,7 +62,7 @@ export function sealKey(secret: SecretValue): SealKey {
   return {
     id,
     seal(plain, context) {
-      const nonce = nextNonce()
+      const nonce = pooledBytes(NONCE_BYTES)
       const cipher = createCipheriv('aes-256-gcm', deriveKey(nonce), nonce.subarray(12))
       cipher.setAAD(Buffer.from(`${context}\0${id}`))
       const body = cipher.update(plain)
