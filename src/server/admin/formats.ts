@@ -113,7 +113,8 @@ const vaultSchema = z.object({
 })
 const documentSchema = z.union([
   z.object({ vaults: z.array(vaultSchema) }),
-  z.array(z.union([vaultSchema, itemSchema])),
+  // Items first: they have a title, while every member of a vault may be absent.
+  z.array(z.union([itemSchema, vaultSchema])),
   itemSchema,
   vaultSchema,
 ])

@@ -25,7 +25,7 @@ export function vaultIdentity({ id, name }: Vault): ApiVault {
 }
 
 /** An item as lists answer it: without fields, sections and files. Empty members are left out. */
-export function summaryBody(item: Item): ItemSummary {
+function summaryBody(item: Item): ItemSummary {
   const { id, title, vault, category, urls, favorite, tags, version, state } = item
   return {
     id,
@@ -90,7 +90,7 @@ function fieldBody(field: StoredField, nowMs: number): ApiField {
 }
 
 /** The path that a file's content is downloaded from; clients append it to the host. */
-export function contentPath(item: Pick<Item, 'vault' | 'id'>, file: string): string {
+function contentPath(item: Pick<Item, 'vault' | 'id'>, file: string): string {
   return `/v1/vaults/${item.vault}/items/${item.id}/files/${file}/content`
 }
 

@@ -40,7 +40,7 @@ export const HEAD: Key = { kind: 'meta', scope: '', id: 'head' }
 export const SIGNING: Key = { kind: 'meta', scope: '', id: 'signing' }
 
 /** Associated data of a row: kind, scope (vault or file), id (item) and version. */
-export function contextOf(row: Key & { readonly version: number }): string {
+function contextOf(row: Key & { readonly version: number }): string {
   return `${row.kind}\0${row.scope}\0${row.id}\0${row.version}`
 }
 
