@@ -13,13 +13,22 @@ export default defineConfig({
       reporter: ['text-summary', 'json-summary'],
       thresholds: {
         'src/operator/plan/**': { lines: 95 },
+        'src/{kube,connect,settings,telemetry}/**': { lines: 90 },
         'src/connect/model.ts': { lines: 95 },
         'src/connect/{item-path,lookup,secret-value}.ts': { lines: 95 },
       },
     },
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'test/architecture.test.ts'] } },
-      { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...PATIENT } },
+      {
+        test: {
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts'],
+          // One file at a time: its limits are those of a machine that is not shared.
+          fileParallelism: false,
+          ...PATIENT,
+        },
+      },
       {
         test: {
           name: 'cluster',

@@ -20,8 +20,13 @@ export type ErrorCode =
   | 'KUBE_STATUS'
   | 'KUBE_BAD_ANSWER'
   | 'KUBE_CONFIG'
+  | 'LEASE_LOST'
   // Input of a person
   | 'PATH_INVALID'
+  | 'REFERENCE_INVALID'
+  | 'REFERENCE_VOLATILE'
+  | 'FIELD_NOT_FOUND'
+  | 'VALUE_UNFIT'
   | 'SETTING_INVALID'
   | 'INPUT_INVALID'
   // Embedded Connect server

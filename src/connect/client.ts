@@ -83,7 +83,9 @@ export function connectClient(transport: Transport): ConnectClient {
       }
       return item
     },
-    files: (id, signal) => list(fileSchema, read('files', `${itemPath(id)}/files`), signal),
+    async files(id, signal) {
+      return list(fileSchema, read('files', `${itemPath(id)}/files`), signal)
+    },
     async fileContent(id, fileId, limit, signal) {
       const path = `${itemPath(id)}/files/${checkId(fileId)}/content`
       const { body } = await transport.send(read('file content', path, limit), signal)

@@ -11,7 +11,7 @@ const MAX_LENGTH = 2_048
 // C0 and C1 controls and the characters that turn the direction of text round: never part of a
 // name that a person typed on purpose, and dangerous in logs and terminals.
 // oxlint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
 
 /**
  * Reads `vaults/<vault>/items/<item>` or `op://<vault>/<item>`.
@@ -22,8 +22,8 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u20
  * @throws KeyferryError PATH_INVALID
  */
 export function parseItemPath(path: string): ItemPath {
-  if (path.length > MAX_LENGTH) throw invalid(path.slice(0, 60), 'it is too long')
   if (CONTROL.test(path)) throw invalid('', 'it holds control characters')
+  if (path.length > MAX_LENGTH) throw invalid(path.slice(0, 60), 'it is too long')
   const [vault, item, ...rest] = segments(path)
   if (vault === undefined || item === undefined || rest.length > 0) {
     throw invalid(path, 'it is neither vaults/<vault>/items/<item> nor op://<vault>/<item>')
@@ -46,8 +46,10 @@ export function formatItemPath(vaultId: string, itemId: string): string {
 }
 
 function invalid(path: string, why: string): KeyferryError {
+  // A cut may have left half a character.
+  const quoted = `item path "${path.toWellFormed()}"`
   return new KeyferryError('PATH_INVALID', {
-    message: `${path === '' ? 'the item path' : `item path "${path}"`} cannot be used: ${why}`,
+    message: `${path === '' ? 'the item path' : quoted} cannot be used: ${why}`,
     remedy: 'Write vaults/<vault>/items/<item>, with names or ids; use ids for names with a slash.',
     retry: 'on-change',
   })

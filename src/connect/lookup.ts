@@ -49,7 +49,11 @@ function find<T extends Named>(
 }
 
 function olderFirst(a: Named, b: Named): number {
-  // Timestamps without a fraction and with one do not compare as text.
-  const byAge = Date.parse(a.createdAt) - Date.parse(b.createdAt)
-  return byAge || (a.id < b.id ? -1 : 1)
+  return ageOf(a) - ageOf(b) || (a.id < b.id ? -1 : 1)
+}
+
+/** Timestamps with and without a fraction do not compare as text; one that is none is the oldest. */
+function ageOf({ createdAt }: Named): number {
+  const ms = Date.parse(createdAt)
+  return Number.isNaN(ms) ? Number.NEGATIVE_INFINITY : ms
 }

@@ -18,30 +18,31 @@ export function isId(text: string): boolean {
 
 const id = z.string().check(z.regex(ID_PATTERN))
 const version = z.int().check(z.nonnegative())
-const text = z._default(z.string(), '')
 const secret = z.pipe(
   z.string(),
   z.transform((value) => SecretValue.fromText(value)),
 )
-/** Go clients send null for an absent member, so servers built on them may too. */
+/** Go programs send null for an absent member, so servers that are written in Go may too. */
 const maybe = <T extends z.core.SomeType>(schema: T) =>
   z.pipe(
     z.nullish(schema),
     z.transform((value) => value ?? undefined),
   )
-const list = <T extends z.core.SomeType>(schema: T) =>
+const or = <T extends z.core.SomeType>(schema: T, fallback: z.core.output<T>) =>
   z.pipe(
-    z.nullish(z.array(schema)),
-    z.transform((values) => values ?? []),
+    z.nullish(schema),
+    z.transform((value) => value ?? fallback),
   )
+const list = <T extends z.core.SomeType>(schema: T) => or(z.array(schema), [])
+const text = or(z.string(), '')
 const sectionRef = maybe(z.object({ id: text }))
 
 /** A vault. `contentVersion` moves with its items, `attributeVersion` with its own name. */
 export const vaultSchema = z.object({
   id,
   name: text,
-  contentVersion: z._default(version, 0),
-  attributeVersion: z._default(version, 0),
+  contentVersion: or(version, 0),
+  attributeVersion: or(version, 0),
   createdAt: text,
 })
 export type Vault = z.infer<typeof vaultSchema>
@@ -51,7 +52,7 @@ export const itemSummarySchema = z.object({
   id,
   title: text,
   vault: z.object({ id }),
-  version: z._default(version, 0),
+  version: or(version, 0),
   createdAt: text,
   tags: list(z.string()),
   /** `ARCHIVED` or `DELETED`; absent while the item is active. */
@@ -60,36 +61,34 @@ export const itemSummarySchema = z.object({
 export type ItemSummary = z.infer<typeof itemSummarySchema>
 
 /** A field of an item. Types other than the eight documented ones occur, so `type` is open. */
-export const fieldSchema = z.object({
+const fieldSchema = z.object({
   id: text,
-  type: z._default(z.string(), 'STRING'),
+  type: or(z.string(), 'STRING'),
   purpose: maybe(z.string()),
   label: text,
   section: sectionRef,
   value: maybe(secret),
 })
-export type Field = z.infer<typeof fieldSchema>
 
 /** A file of an item; its content is read separately. `size` is in bytes. */
 export const fileSchema = z.object({
   id,
   name: text,
-  size: z._default(version, 0),
+  size: or(version, 0),
   section: sectionRef,
 })
 export type File = z.infer<typeof fileSchema>
 
 /** A URL of an item. */
-export const urlSchema = z.object({
+const urlSchema = z.object({
   href: secret,
   label: text,
-  primary: z._default(z.boolean(), false),
+  primary: or(z.boolean(), false),
 })
 export type Url = z.infer<typeof urlSchema>
 
 /** A section of an item: fields and files name it by id. */
-export const sectionSchema = z.object({ id: text, label: text })
-export type Section = z.infer<typeof sectionSchema>
+const sectionSchema = z.object({ id: text, label: text })
 
 /** A whole item. */
 export const itemSchema = z.extend(itemSummarySchema, {

@@ -3,8 +3,9 @@
  * decompression, a deadline for the whole exchange and a bound on its size. Only reads are
  * repeated.
  */
+import { isUtf8 } from 'node:buffer'
 import { Agent, type Dispatcher } from 'undici'
-import { KeyferryError } from '../errors.ts'
+import { isKeyferryError, KeyferryError } from '../errors.ts'
 import { errorBodySchema, parse } from './model.ts'
 
 /** Where a Connect server is and how it is spoken to. */
@@ -16,6 +17,8 @@ export interface TransportOptions {
   /** PEM of the authorities to trust; the system's without. */
   readonly ca?: string
   readonly userAgent: string
+  /** Milliseconds for a whole exchange, repetitions included; 30 s unless told. */
+  readonly deadlineMs?: number
   /** Called after each answer or failure: for metrics. `status` 0 is a failed connection. */
   readonly onAnswer?: (operation: string, status: number, ms: number) => void
 }
@@ -33,10 +36,12 @@ export interface ConnectRequest {
   readonly limit?: number
 }
 
+type Headers = Readonly<Record<string, string | string[] | undefined>>
+
 /** An answer with status 2xx. */
 export interface ConnectAnswer {
   readonly status: number
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly headers: Headers
   readonly body: Buffer
 }
 
@@ -47,7 +52,6 @@ export interface Transport {
   close(): Promise<void>
 }
 
-/** Milliseconds for a whole exchange, repetitions included. */
 const DEADLINE_MS = 30_000
 /** Bytes of an ordinary answer: an item whose fields fill a Secret several times over. */
 export const DEFAULT_LIMIT = 8 * 2 ** 20
@@ -71,15 +75,17 @@ export function createTransport(options: TransportOptions): Transport {
     const started = performance.now()
     let status = 0
     try {
-      const answer = await agent.request(toDispatch(request, base, options, signal))
+      const token = options.token()
+      const headers = headersOf(request, token, options.userAgent)
+      const answer = await agent.request({ ...toDispatch(request, base), headers, signal })
       status = answer.statusCode
       const body = await readBody(answer, request)
-      if (status < 200 || status > 299) throw answerError(request, answer, body)
+      if (status < 200 || status > 299) throw answerError(request, answer, body, token)
       return { status, headers: answer.headers, body }
     } catch (error) {
       throw transportError(request, error, signal)
     } finally {
-      if (status > 0 || !signal.aborted) {
+      if (status > 0 || !isTakenBack(signal)) {
         options.onAnswer?.(request.operation, status, performance.now() - started)
       }
     }
@@ -87,7 +93,7 @@ export function createTransport(options: TransportOptions): Transport {
 
   return {
     async send(request, signal) {
-      const deadline = AbortSignal.timeout(DEADLINE_MS)
+      const deadline = AbortSignal.timeout(options.deadlineMs ?? DEADLINE_MS)
       const both = AbortSignal.any([signal, deadline])
       for (let n = 1; ; n += 1) {
         try {
@@ -95,7 +101,8 @@ export function createTransport(options: TransportOptions): Transport {
         } catch (error) {
           if (n === ATTEMPTS || request.method !== 'GET' || !worthRepeating(error)) throw error
           await pause(RETRY_MS * 2 ** n * (0.5 + Math.random()), both)
-          both.throwIfAborted()
+          signal.throwIfAborted()
+          if (both.aborted) throw error
         }
       }
     },
@@ -103,10 +110,10 @@ export function createTransport(options: TransportOptions): Transport {
   }
 }
 
-/** Failures that pass within a second. Overload (429) is not one: its sender decides. */
+/** Failures that pass within a second, unless the server says when. */
 function worthRepeating(error: unknown): boolean {
-  if (!(error instanceof KeyferryError)) return false
-  return error.code === 'CONNECT_UNREACHABLE' || error.code === 'CONNECT_UNAVAILABLE'
+  const passes = isKeyferryError(error, 'CONNECT_UNREACHABLE', 'CONNECT_UNAVAILABLE')
+  return passes && error.retryAfterMs === undefined
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {
@@ -123,7 +130,8 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 function parseHost(host: string): URL {
   const url = URL.canParse(host) ? new URL(host) : undefined
-  if (url && ['http:', 'https:'].includes(url.protocol) && !url.username && !url.search) return url
+  const plain = url && !url.username && !url.password && !url.search && !url.hash
+  if (plain && ['http:', 'https:'].includes(url.protocol)) return url
   throw new KeyferryError('SETTING_INVALID', {
     message: 'OP_CONNECT_HOST is not the address of a Connect server',
     remedy: 'Set it to a URL such as http://onepassword-connect:8080, without user or query.',
@@ -131,26 +139,23 @@ function parseHost(host: string): URL {
   })
 }
 
-function toDispatch(
-  request: ConnectRequest,
-  base: URL,
-  { token, userAgent }: TransportOptions,
-  signal: AbortSignal,
-): Dispatcher.RequestOptions {
-  const query = request.query ? `?${new URLSearchParams(request.query).toString()}` : ''
+function toDispatch({ method, path, query, body }: ConnectRequest, base: URL) {
+  const search = query ? `?${new URLSearchParams(query).toString()}` : ''
   return {
     origin: base.origin,
-    path: `${base.pathname.replace(/\/+$/, '')}${request.path}${query}`,
-    method: request.method,
-    headers: {
-      authorization: `Bearer ${token()}`,
-      accept: 'application/json',
-      'accept-encoding': 'identity',
-      'user-agent': userAgent,
-      ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    body: request.body === undefined ? null : JSON.stringify(request.body),
-    signal,
+    path: `${base.pathname.replace(/\/+$/, '')}${path}${search}`,
+    method,
+    body: body === undefined ? null : JSON.stringify(body),
+  }
+}
+
+function headersOf({ body }: ConnectRequest, token: string, userAgent: string) {
+  return {
+    authorization: `Bearer ${token}`,
+    accept: 'application/json',
+    'accept-encoding': 'identity',
+    'user-agent': userAgent,
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
   }
 }
 
@@ -168,7 +173,6 @@ async function readBody(
   for await (const chunk of body as AsyncIterable<Buffer>) {
     size += chunk.length
     if (size > limit) {
-      body.destroy()
       throw new KeyferryError('CONNECT_ANSWER_TOO_LARGE', {
         message: `${operation}: the answer is larger than ${limit} bytes`,
         remedy: 'Make the item or file smaller: a Secret holds at most 1 MiB.',
@@ -178,9 +182,14 @@ async function readBody(
     chunks.push(chunk)
   }
   // Without either, the end of the connection ends the body, and a cut one looks whole.
-  const framed = headers['content-length'] ?? headers['transfer-encoding']
-  if (framed === undefined && size > 0) throw badAnswer(operation, 'its length is not given')
+  const framed = headers['content-length'] !== undefined || isChunked(headers)
+  if (!framed && size > 0) throw badAnswer(operation, 'its length is not given')
   return Buffer.concat(chunks)
+}
+
+/** Any other transfer coding compresses, or ends with the connection. */
+function isChunked({ 'transfer-encoding': coding }: Headers): boolean {
+  return typeof coding === 'string' && coding.toLowerCase() === 'chunked'
 }
 
 /** The answer cannot be used: it is not what the API description promises. */
@@ -223,17 +232,30 @@ const FAILURES: Readonly<Record<number, Failure>> = {
   },
 }
 
+const UNAVAILABLE: Failure = {
+  code: 'CONNECT_UNAVAILABLE',
+  remedy: 'Check the Connect server: its /health says what it waits for.',
+  retry: 'soon',
+}
+const NOT_CONNECT: Failure = {
+  code: 'CONNECT_BAD_ANSWER',
+  remedy: 'Set OP_CONNECT_HOST to the Connect server itself: redirects are not followed.',
+  retry: 'soon',
+}
+
+function failureOf(status: number): Failure {
+  const passes = status >= 500 || status === 408 || status === 425
+  return FAILURES[status] ?? (passes ? UNAVAILABLE : NOT_CONNECT)
+}
+
 function answerError(
   { operation }: ConnectRequest,
   { statusCode, headers }: Dispatcher.ResponseData,
   body: Buffer,
+  token: string,
 ): KeyferryError {
-  const { code, remedy, retry } = FAILURES[statusCode] ?? {
-    code: statusCode >= 300 && statusCode < 400 ? 'CONNECT_BAD_ANSWER' : 'CONNECT_UNAVAILABLE',
-    remedy: 'Check the Connect server: its /health says what it waits for.',
-    retry: 'soon',
-  }
-  const message = errorMessage(body)
+  const { code, remedy, retry } = failureOf(statusCode)
+  const message = errorMessage(body, token)
   const retryAfterMs = retryAfter(headers['retry-after'], headers['date'])
   return new KeyferryError(code, {
     message: `${operation}: Connect answered ${statusCode}${message ? ` (${message})` : ''}`,
@@ -244,14 +266,20 @@ function answerError(
   })
 }
 
-/** The server's own words, cut short and on one line; nothing when it is no Connect error. */
-function errorMessage(body: Buffer): string {
-  const parsed = parse(errorBodySchema, tryJson(body))
-  return (parsed?.message ?? '').replace(/\s+/g, ' ').slice(0, 200)
+/**
+ * The server's own words, cut short, on one line of visible characters; nothing when it is no
+ * Connect error. A server that repeats our token is not repeated.
+ */
+function errorMessage(body: Buffer, token: string): string {
+  const { message = '' } = parse(errorBodySchema, tryJson(body)) ?? {}
+  const line = message.replaceAll(token, '[redacted]').replace(/[\s\p{C}]+/gu, ' ')
+  // The cut may leave half a character.
+  return line.slice(0, 200).toWellFormed().trim()
 }
 
-/** Parsed JSON; undefined when it is none. */
+/** Parsed JSON; undefined when it is none. Decoding must not change a value, so nor is bad UTF-8. */
 export function tryJson(body: Buffer): unknown {
+  if (!isUtf8(body)) return undefined
   try {
     return JSON.parse(body.toString('utf8'))
   } catch {
@@ -267,21 +295,26 @@ function retryAfter(
   value: string | string[] | undefined,
   date: string | string[] | undefined,
 ): number | undefined {
-  if (typeof value !== 'string') return undefined
-  const seconds = /^\d{1,9}$/.test(value)
+  // What Date.parse makes of other texts is anybody's guess.
+  if (typeof value !== 'string' || !/^(\d{1,9}$|[A-Z])/.test(value)) return undefined
+  const seconds = /^\d/.test(value)
     ? Number(value)
     : (Date.parse(value) - Date.parse(typeof date === 'string' ? date : '')) / 1000
   return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), 3600) * 1000
 }
 
+/** Whether the caller has given up, and not the clock. */
+function isTakenBack(signal: AbortSignal): boolean {
+  const { name } = (signal.reason ?? {}) as { name?: string }
+  return signal.aborted && name !== 'TimeoutError'
+}
+
 function transportError(request: ConnectRequest, error: unknown, signal: AbortSignal): unknown {
   if (error instanceof KeyferryError) return error
   const { code, name } = error as { code?: string; name?: string }
+  if (isTakenBack(signal)) return signal.reason
   const timedOut =
-    (signal.reason as { name?: string } | undefined)?.name === 'TimeoutError' ||
-    code === 'UND_ERR_HEADERS_TIMEOUT' ||
-    code === 'UND_ERR_BODY_TIMEOUT'
-  if (signal.aborted && !timedOut) return signal.reason
+    signal.aborted || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT'
   // The error itself is left behind: undici puts header values into some of its messages.
   return new KeyferryError(timedOut ? 'CONNECT_TIMEOUT' : 'CONNECT_UNREACHABLE', {
     message: timedOut

@@ -13,12 +13,15 @@ export interface Clock {
   timer(ms: number, run: () => void): () => void
 }
 
+/** Longest time that the machine can count, in milliseconds (24 days); a longer one ends then. */
+const LONGEST_MS = 2 ** 31 - 1
+
 /** The clock of the machine. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   timer(ms, run) {
-    const handle = setTimeout(run, Math.max(0, ms))
+    const handle = setTimeout(run, Math.min(Math.max(0, ms), LONGEST_MS))
     return () => clearTimeout(handle)
   },
 }

@@ -53,7 +53,7 @@ function loadConfig(path: string | undefined): KubeConfig {
     if (path === undefined) config.loadFromDefault()
     else config.loadFromFile(path)
   } catch (cause) {
-    throw configError(`cannot read the kubeconfig: ${(cause as Error).message}`, cause)
+    throw configError(`cannot read the kubeconfig: ${reasonOf(cause)}`)
   }
   // What loadFromDefault() makes up when it finds nothing.
   if (config.currentContext === 'loaded-context') {
@@ -67,7 +67,7 @@ async function readCredentials(config: KubeConfig): Promise<Credentials> {
   try {
     await config.applyToHTTPSOptions(options)
   } catch (cause) {
-    throw configError(`cannot read the cluster credentials: ${(cause as Error).message}`, cause)
+    throw configError(`cannot read the cluster credentials: ${reasonOf(cause)}`)
   }
   const { ca, cert, key, servername, rejectUnauthorized, auth } = options
   const headers: Record<string, string> = {}
@@ -87,11 +87,18 @@ async function readCredentials(config: KubeConfig): Promise<Credentials> {
   }
 }
 
-function configError(message: string, cause?: unknown): KeyferryError {
+/** What may be told of a failure: parsers quote the text around the fault, tokens included. */
+function reasonOf(cause: unknown): string {
+  const { name, message, mark } = cause as Error & { readonly mark?: { readonly line: number } }
+  if (mark) return `line ${mark.line + 1} is no YAML`
+  if (name === 'SyntaxError') return 'it is no JSON'
+  return message.split('\n', 1)[0] ?? name
+}
+
+function configError(message: string): KeyferryError {
   return new KeyferryError('KUBE_CONFIG', {
     message,
     remedy: 'Set KUBECONFIG to a working kubeconfig, or run in a pod that mounts its token.',
     retry: 'soon',
-    cause,
   })
 }

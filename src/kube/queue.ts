@@ -151,7 +151,7 @@ function waitOf(requeue: Requeue, backoff: () => number): number | undefined {
 /** The ready keys: a line of groups for each priority, and the workers that wait for them. */
 function createLines(priorities: number, groupOf: (key: string) => string) {
   const lines = Array.from({ length: priorities }, () => createTurns())
-  const sleepers: (() => void)[] = []
+  const sleepers = new Set<() => void>()
   let size = 0
   return {
     /** A key that moves to a more urgent line leaves a stale place behind, which `take` skips. */
@@ -159,7 +159,8 @@ function createLines(priorities: number, groupOf: (key: string) => string) {
       if (entry.state !== 'ready') size += 1
       entry.state = 'ready'
       lines[entry.priority]?.push(groupOf(entry.key), entry.key)
-      sleepers.shift()?.()
+      // All of them: one that was chosen might be gone, and those that come too late sleep again.
+      for (const wake of sleepers) wake()
     },
     take(entries: ReadonlyMap<string, Entry>): string | undefined {
       for (const [priority, line] of lines.entries()) {
@@ -177,10 +178,11 @@ function createLines(priorities: number, groupOf: (key: string) => string) {
     filled(signal: AbortSignal): Promise<void> {
       return new Promise((resolve) => {
         const wake = () => {
+          sleepers.delete(wake)
           signal.removeEventListener('abort', wake)
           resolve()
         }
-        sleepers.push(wake)
+        sleepers.add(wake)
         signal.addEventListener('abort', wake)
       })
     },

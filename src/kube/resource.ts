@@ -32,8 +32,13 @@ export function collectionPath(resource: Resource, namespace?: string): string {
   return `${root}/${resource.version}${scope}/${resource.plural}`
 }
 
-/** Path of one object. */
+/**
+ * Path of one object.
+ *
+ * @throws RangeError for a name that no object can have: an empty one would mean them all
+ */
 export function objectPath(resource: Resource, { namespace, name }: ObjectKey): string {
+  if (['', '.', '..'].includes(name)) throw new RangeError(`no object can be named "${name}"`)
   return `${collectionPath(resource, namespace)}/${encodeURIComponent(name)}`
 }
 

@@ -104,30 +104,30 @@ export function createRest(options: RestOptions): KubeRest {
       onAnswer?.(request.method, answer.statusCode, clock.now() - started)
       return answer
     } catch (error) {
-      if (!signal.aborted) onAnswer?.(request.method, 0, clock.now() - started)
-      throw transportError(describe(request), error, signal)
+      const failure = transportError(describe(request), error, signal)
+      if (failure !== signal.reason) onAnswer?.(request.method, 0, clock.now() - started)
+      throw failure
     }
   }
 
   return {
     async send(request, signal) {
-      const { statusCode, headers, body } = await dispatch(request, 'calls', signal)
-      const text = await body.text().catch((error: unknown) => {
-        throw transportError(describe(request), error, signal)
-      })
-      if (statusCode >= 200 && statusCode < 300) return parseBody(describe(request), text)
-      throw statusError(describe(request), statusCode, text, header(headers['retry-after']))
+      const answer = await dispatch(request, 'calls', signal)
+      const text = await textOf(describe(request), answer, signal)
+      if (isGood(answer)) return parseBody(describe(request), text)
+      throw refusal(describe(request), answer, text)
     },
     async stream(request, signal) {
-      const { statusCode, headers, body } = await dispatch(request, 'watches', signal)
-      if (statusCode === 200) return body
-      const text = await body.text()
-      throw statusError(describe(request), statusCode, text, header(headers['retry-after']))
+      const answer = await dispatch(request, 'watches', signal)
+      if (isGood(answer)) return answer.body
+      throw refusal(describe(request), answer, await textOf(describe(request), answer, signal))
     },
     serverTime: () => serverOffset + clock.now(),
     close: () => connections.close(),
   }
 }
+
+const isGood = ({ statusCode }: Dispatcher.ResponseData) => statusCode >= 200 && statusCode < 300
 
 /** Keeps one set of connections per set of credentials. */
 function createConnections(access: Access, clock: Clock) {
@@ -136,8 +136,15 @@ function createConnections(access: Access, clock: Clock) {
   return {
     async current(fresh: boolean): Promise<Connection> {
       if (connection && !fresh && clock.now() - checkedAt < CREDENTIALS_MS) return connection
-      const credentials = await access.credentials(fresh)
       checkedAt = clock.now()
+      let credentials: Credentials
+      try {
+        credentials = await access.credentials(fresh)
+      } catch (error) {
+        // Files are missing for a moment while they rotate: what they held may serve until then.
+        if (connection && !fresh) return connection
+        throw error
+      }
       const fingerprint = fingerprintOf(credentials)
       if (connection?.fingerprint === fingerprint) return connection
       // Requests under way end on the old sockets; nothing new is sent over them.
@@ -216,16 +223,31 @@ function contentHeaders({
   return body === undefined ? { accept } : { accept, 'content-type': type }
 }
 
+async function textOf(
+  what: string,
+  { body }: Dispatcher.ResponseData,
+  signal: AbortSignal,
+): Promise<string> {
+  try {
+    return await body.text()
+  } catch (error) {
+    throw transportError(what, error, signal)
+  }
+}
+
+function refusal(what: string, { statusCode, headers }: Dispatcher.ResponseData, text: string) {
+  return statusError(what, statusCode, text, header(headers['retry-after']))
+}
+
 function parseBody(what: string, text: string): unknown {
   try {
     return JSON.parse(text)
-  } catch (cause) {
-    // The cause quotes the text around the fault, which may be a Secret: it is left behind.
+  } catch {
+    // What the parser says quotes the text around the fault, which may be a Secret.
     throw new KeyferryError('KUBE_BAD_ANSWER', {
       message: `${what}: the answer is no JSON (${text.length} characters)`,
       remedy: 'Check that the address in the kubeconfig is the Kubernetes API server.',
       retry: 'soon',
-      cause: cause instanceof Error ? cause.name : undefined,
     })
   }
 }

@@ -37,7 +37,7 @@ export function statusError(
     retry: passes || status === 401 ? 'soon' : 'on-change',
     status,
   }
-  const waitMs = retryAfterMs(retryAfter) ?? secondsToMs(parsed.details?.retryAfterSeconds)
+  const waitMs = retryAfterMs(retryAfter ?? String(parsed.details?.retryAfterSeconds))
   return new KeyferryError('KUBE_STATUS', {
     ...init,
     ...(parsed.reason === undefined ? {} : { reason: parsed.reason }),
@@ -56,14 +56,10 @@ function parseStatus(body: string): Partial<Status> {
   }
 }
 
-function secondsToMs(seconds: number | undefined): number | undefined {
-  return seconds === undefined ? undefined : seconds * 1000
-}
-
-/** Milliseconds of a Retry-After header in seconds, at most 5 min. Source: RFC 9110 §10.2.3. */
-function retryAfterMs(header: string | undefined): number | undefined {
-  if (header === undefined || !/^\d{1,6}$/.test(header)) return undefined
-  return Math.min(Number(header), 300) * 1000
+/** Milliseconds of a Retry-After in seconds, at most 5 min. Source: RFC 9110 §10.2.3. */
+function retryAfterMs(seconds: string): number | undefined {
+  if (!/^\d+$/.test(seconds)) return undefined
+  return Math.min(Number(seconds), 300) * 1000
 }
 
 const hasStatus = (error: unknown, status: number): error is KeyferryError =>
@@ -77,8 +73,9 @@ export const isAlreadyExists = (error: unknown) =>
 /** 409 of any other kind: the object has moved on since it was read. */
 export const isConflict = (error: unknown) =>
   hasStatus(error, 409) && error.reason !== 'AlreadyExists'
-/** 410: the resourceVersion is too old, list again. */
-export const isGone = (error: unknown) => hasStatus(error, 410)
+/** 504 that says so: the resourceVersion is of a time that the server has not reached. */
+export const isTooNew = (error: unknown) =>
+  hasStatus(error, 504) && error.message.includes('Too large resource version')
 /** 403: the right is missing, or the namespace is being deleted. */
 export const isForbidden = (error: unknown) => hasStatus(error, 403)
 /** 403 because the namespace is going away: final, nothing can be created in it any more. */

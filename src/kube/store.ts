@@ -32,23 +32,106 @@ export interface Store<T extends Tracked> {
   readonly synced: Promise<void>
   /** Version up to which every feed has told all that happened; empty before `synced`. */
   readonly progress: string
+  /** Whether any list-watch feeds it. */
+  readonly isFed: boolean
 }
 
-interface Feed {
+interface Feed<T> {
   /** Undefined: all namespaces. */
   readonly namespace: string | undefined
-  /** Keys named since `listing`; undefined outside a listing. */
-  listed: Set<string> | undefined
+  /** What was named since `listing`, by key; undefined outside a listing. */
+  listed: Map<string, T> | undefined
+  /** Version up to which it has told all that happened; empty before its first whole state. */
   progress: string
 }
 
 /** @param indexers how objects are found other than by name */
 export function createStore<T extends Tracked>(indexers: Indexers<T> = {}): Store<T> {
+  const view = createView(indexers)
+  const feeds: Feed<T>[] = []
+  const synced = Promise.withResolvers<void>()
+  /** Whether the feeds have told all that happened up to the version of `object`. */
+  const isTold = (object: T) =>
+    feeds.some(
+      ({ namespace, progress }) =>
+        covers(namespace, object) && !isNewer(object.resourceVersion, progress),
+    )
+  return {
+    get: (key) => view.get(keyOf(key)),
+    find: (name, value) => view.find(name, value),
+    values: () => view.values(),
+    get size() {
+      return view.size
+    },
+    observe(object) {
+      // An answer that comes late: its object is not held because it is gone by now.
+      if (isTold(object) && !view.get(keyOf(object))) return
+      view.put(object)
+    },
+    forget(key, uid) {
+      if (view.get(keyOf(key))?.uid === uid) view.bury(keyOf(key), uid)
+    },
+    subscribe: (listener) => view.subscribe(listener),
+    feed(namespace) {
+      const feed: Feed<T> = { namespace, listed: undefined, progress: '' }
+      feeds.push(feed)
+      return (event) => {
+        take(feed, view, event)
+        if (feeds.every(({ progress }) => progress !== '')) synced.resolve()
+      }
+    },
+    synced: synced.promise,
+    get progress() {
+      return feeds.map(({ progress }) => progress).toSorted(compareVersions)[0] ?? ''
+    },
+    get isFed() {
+      return feeds.length > 0
+    },
+  }
+}
+
+const isNewer = (version: string, than: string | undefined) =>
+  than === undefined || compareVersions(version, than) > 0
+
+const covers = (namespace: string | undefined, object: ObjectKey) =>
+  namespace === undefined || namespace === object.namespace
+
+function take<T extends Tracked>(feed: Feed<T>, view: View<T>, event: WatchEvent<T>): void {
+  const advance = (version: string) => {
+    if (isNewer(version, feed.progress)) feed.progress = version
+  }
+  switch (event.kind) {
+    case 'listing':
+      feed.listed = new Map()
+      return view.unbury()
+    case 'synced':
+      view.keep(feed, event.resourceVersion)
+      feed.listed = undefined
+      feed.progress = event.resourceVersion
+      return
+    case 'bookmark':
+      return advance(event.resourceVersion)
+    case 'applied':
+      feed.listed?.set(keyOf(event.object), event.object)
+      view.put(event.object)
+      break
+    case 'deleted':
+      view.drop(event.object)
+      break
+  }
+  // The objects of a list come in any order, and before the first list nothing is complete.
+  if (feed.listed === undefined && feed.progress !== '') advance(event.object.resourceVersion)
+}
+
+type View<T extends Tracked> = ReturnType<typeof createView<T>>
+
+/** The objects by key, their indexes, and who listens. */
+function createView<T extends Tracked>(indexers: Indexers<T>) {
   const objects = new Map<string, T>()
   const indexes = createIndexes(indexers)
   const listeners: ChangeListener<T>[] = []
-  const feeds: Feed[] = []
-  const synced = Promise.withResolvers<void>()
+  /** UIDs of objects that are gone, of which a feed may still tell older news. */
+  const buried = new Set<string>()
 
   function replace(key: string, after: T | undefined): void {
     const before = objects.get(key)
@@ -61,86 +144,44 @@ export function createStore<T extends Tracked>(indexers: Indexers<T> = {}): Stor
     for (const listener of listeners) listener(before, after)
   }
 
-  const view: View<T> = {
-    put(object) {
-      const held = objects.get(keyOf(object))
-      if (isNewer(object.resourceVersion, held?.resourceVersion)) replace(keyOf(object), object)
-    },
-    drop(key, upTo) {
-      // A younger version is an own write, or a successor of the same name.
-      const held = objects.get(key)
-      if (held && !isNewer(held.resourceVersion, upTo)) replace(key, undefined)
-    },
-    keep(namespace, listed, upTo) {
-      for (const [key, object] of objects) {
-        const ours = namespace === undefined || namespace === object.namespace
-        if (ours && !listed.has(key)) view.drop(key, upTo)
-      }
-    },
-    advanced() {
-      if (feeds.every(({ progress }) => progress !== '')) synced.resolve()
-    },
-  }
-
   return {
-    get: (key) => objects.get(keyOf(key)),
-    find: (name, value) => indexes.find(name, value),
+    get: (key: string) => objects.get(key),
+    find: (name: string, value: string) => indexes.find(name, value),
     values: () => objects.values(),
     get size() {
       return objects.size
     },
-    observe: (object) => view.put(object),
-    forget(key, uid) {
-      if (objects.get(keyOf(key))?.uid === uid) replace(keyOf(key), undefined)
+    subscribe: (listener: ChangeListener<T>) => void listeners.push(listener),
+    /** Takes the object in unless a younger one is held. */
+    put(object: T): void {
+      const key = keyOf(object)
+      const isNews = isNewer(object.resourceVersion, objects.get(key)?.resourceVersion)
+      if (isNews && !buried.has(object.uid)) replace(key, object)
     },
-    subscribe: (listener) => void listeners.push(listener),
-    feed(namespace) {
-      const feed: Feed = { namespace, listed: undefined, progress: '' }
-      feeds.push(feed)
-      return (event) => take(feed, view, event)
+    /** Takes the object out unless a younger one is held: an own write, or a successor. */
+    drop(object: T): void {
+      buried.delete(object.uid)
+      const key = keyOf(object)
+      const held = objects.get(key)
+      if (held && !isNewer(held.resourceVersion, object.resourceVersion)) replace(key, undefined)
     },
-    synced: synced.promise,
-    get progress() {
-      return feeds.map(({ progress }) => progress).toSorted(compareVersions)[0] ?? ''
+    /** Takes the object out, for good. */
+    bury(key: string, uid: string): void {
+      buried.add(uid)
+      replace(key, undefined)
     },
-  }
-}
-
-const isNewer = (version: string, than: string | undefined) =>
-  than === undefined || compareVersions(version, than) > 0
-
-/** What a feed may do to the view. */
-interface View<T> {
-  put(object: T): void
-  /** Takes the object out unless it is younger than `upTo`. */
-  drop(key: string, upTo: string): void
-  /** Takes out what a complete list of `namespace` as of `upTo` did not name. */
-  keep(namespace: string | undefined, listed: ReadonlySet<string>, upTo: string): void
-  advanced(): void
-}
-
-function take<T extends Tracked>(feed: Feed, view: View<T>, event: WatchEvent<T>): void {
-  const advance = (version: string) => {
-    if (isNewer(version, feed.progress)) feed.progress = version
-    view.advanced()
-  }
-  switch (event.kind) {
-    case 'listing':
-      feed.listed = new Set()
-      return
-    case 'synced':
-      view.keep(feed.namespace, feed.listed ?? new Set(), event.resourceVersion)
-      feed.listed = undefined
-      return advance(event.resourceVersion)
-    case 'bookmark':
-      return advance(event.resourceVersion)
-    case 'applied':
-      feed.listed?.add(keyOf(event.object))
-      view.put(event.object)
-      return feed.listed ? undefined : advance(event.object.resourceVersion)
-    case 'deleted':
-      view.drop(keyOf(event.object), event.object.resourceVersion)
-      return advance(event.object.resourceVersion)
+    /** A new list tells no news of what was gone before. */
+    unbury: () => buried.clear(),
+    /** Takes out what the complete list of a feed, as of `upTo`, does not name. */
+    keep({ namespace, progress, listed = new Map() }: Feed<T>, upTo: string): void {
+      // Versions went back: the cluster was restored from a backup, and only the list is true.
+      const restored = isNewer(progress, upTo)
+      for (const [key, held] of objects) {
+        if (!covers(namespace, held)) continue
+        if (restored) replace(key, listed.get(key))
+        else if (!listed.has(key) && !isNewer(held.resourceVersion, upTo)) replace(key, undefined)
+      }
+    },
   }
 }
 

@@ -5,17 +5,17 @@
  *
  * It starts with a streaming list (WatchList) where the server has one, else with pages; it asks
  * for bookmarks and resumes from the last version it saw; it lists again when that version is
- * gone, when a right was missing or when the stream made no sense; and it takes a stream that is
- * silent for 90 s for dead, because bookmarks come about once a minute.
+ * gone, when a right was missing or when the stream made no sense; and it leaves a stream that is
+ * silent for 90 s, because bookmarks come about once a minute.
  * Source: Kubernetes API concepts, "Efficient detection of changes", "Streaming lists".
  */
 import { isKeyferryError, KeyferryError } from '../errors.ts'
 import { type Backoff, backoffMs } from './backoff.ts'
 import { type Clock, sleep } from './clock.ts'
 import { lines } from './lines.ts'
-import { collectionPath, type Resource } from './resource.ts'
+import { collectionPath, compareVersions, type Resource } from './resource.ts'
 import type { KubeRequest, KubeRest } from './rest.ts'
-import { statusError } from './status.ts'
+import { isTooNew, statusError } from './status.ts'
 
 /** What happens in a watched collection. */
 export type WatchEvent<T> =
@@ -40,21 +40,23 @@ export interface WatchOptions<T> {
   readonly namespace?: string
   readonly labelSelector?: string
   readonly metadataOnly?: boolean
-  /** Reduces an object to what is kept of it; `undefined` drops the object. */
+  /**
+   * Reduces an object to what is kept of it; `undefined` drops the object. So does an exception,
+   * which is told to `onFailure`: one odd object must not hide the others.
+   */
   readonly reduce: (raw: unknown) => T | undefined
+  /** Takes an event. After an exception the event comes again, or a whole new list does. */
   readonly onEvent: (event: WatchEvent<T>) => void
-  /** Called for each failure that makes the watch wait before it goes on. */
+  /** Called for each failure, with the time until the watch goes on; 0 when nothing waits. */
   readonly onFailure?: (error: unknown, waitMs: number) => void
-  /** Called with every sign of life: for readiness. */
-  readonly onAlive?: () => void
 }
 
-/** Silence after which a stream counts as dead. Bookmarks come about once a minute. */
+/** Silence after which a stream is left. */
 const IDLE_MS = 90_000
 /** Silence after which a streaming list counts as not supported. */
 const WATCH_LIST_SILENCE_MS = 15_000
 const PAGE_SIZE = 500
-/** A stream that lived this long ended in the ordinary way: no back-off before the next. */
+/** A stream that lived this long was in order: the failures before it are forgotten. */
 const LONG_LIVED_MS = 5_000
 const BACKOFF: Backoff = { firstMs: 500, maxMs: 30_000 }
 
@@ -62,80 +64,99 @@ type State =
   | { readonly kind: 'list'; readonly by: 'stream' | 'pages' }
   | { readonly kind: 'watch'; readonly resourceVersion: string }
 
-/** Why a stream stopped without being told to. */
-class Silence extends Error {}
+const BY_STREAM: State = { kind: 'list', by: 'stream' }
+const BY_PAGES: State = { kind: 'list', by: 'pages' }
+
+/** How a state ended. */
+type End =
+  /** As it is meant to: the next one follows at once. */
+  | { readonly kind: 'passed'; readonly next: State }
+  /** Of its own accord or by a failure: a wait comes first, unless `lived` without an error. */
+  | {
+      readonly kind: 'ended'
+      readonly next: State
+      readonly lived: boolean
+      readonly error?: unknown
+    }
 
 /** Lists and watches until `signal` aborts; failures never end it. */
 export async function listWatch<T>(options: WatchOptions<T>, signal: AbortSignal): Promise<void> {
   const { clock, random, onFailure } = options
-  let state: State = { kind: 'list', by: 'stream' }
+  let state = BY_STREAM
   let failures = 0
   while (!signal.aborted) {
-    const started = clock.now()
-    const end: Ended = await run(options, state, signal)
+    const end: End = await run(options, state, signal)
     if (signal.aborted) return
     state = end.next
-    // A stream that lived or delivered ended in the ordinary way; one that did neither would
-    // otherwise be opened again in a hot loop.
-    if (end.progressed || clock.now() - started >= LONG_LIVED_MS) failures = 0
-    else failures += 1
-    if (failures === 0 && end.error === undefined) continue
-    const asked = isKeyferryError(end.error) ? (end.error.retryAfterMs ?? 0) : 0
+    if (end.kind === 'passed') continue
+    failures = end.lived ? 0 : failures + 1
+    if (end.lived && end.error === undefined) continue
+    const error = end.error ?? badStream('the watch was ended as soon as it had begun')
+    const asked = isKeyferryError(error) ? (error.retryAfterMs ?? 0) : 0
     const waitMs = Math.max(asked, backoffMs(Math.max(1, failures), BACKOFF, random))
-    onFailure?.(end.error, waitMs)
+    onFailure?.(error, waitMs)
     await sleep(clock, waitMs, signal)
   }
 }
 
-interface Ended {
-  readonly next: State
-  /** Whether at least one event arrived, or the way to list was settled. */
-  readonly progressed: boolean
-  readonly error?: unknown
-}
-
-async function run<T>(options: WatchOptions<T>, state: State, signal: AbortSignal): Promise<Ended> {
+function run<T>(options: WatchOptions<T>, state: State, signal: AbortSignal): Promise<End> {
   if (state.kind === 'list' && state.by === 'pages') return listPages(options, signal)
   return follow(options, state, signal)
 }
 
-/** Lists in pages, then watches from the version of the list. */
-async function listPages<T>(options: WatchOptions<T>, signal: AbortSignal): Promise<Ended> {
-  const { rest, resource, namespace, metadataOnly, onEvent, onAlive } = options
-  const restart: State = { kind: 'list', by: 'pages' }
+/** Lists in pages; a watch from the version of the list comes next. */
+async function listPages<T>(options: WatchOptions<T>, signal: AbortSignal): Promise<End> {
   try {
-    onEvent({ kind: 'listing' })
-    let next: string | undefined
-    let resourceVersion: string
+    options.onEvent({ kind: 'listing' })
+    let page: ListPage = { resourceVersion: '', next: undefined, items: [] }
     do {
-      const request: KubeRequest = {
-        method: 'GET',
-        path: collectionPath(resource, namespace),
-        query: { labelSelector: options.labelSelector, limit: PAGE_SIZE, continue: next },
-        timeoutMs: 60_000,
-        ...(metadataOnly ? { metadataOnly: 'list' } : {}),
-      }
-      const page = (await rest.send(request, signal)) as ListPage
-      onAlive?.()
-      for (const raw of page.items ?? []) apply(options, raw)
-      resourceVersion = page.metadata.resourceVersion
-      next = page.metadata.continue || undefined
-    } while (next !== undefined)
-    onEvent({ kind: 'synced', resourceVersion })
-    return { next: { kind: 'watch', resourceVersion }, progressed: true }
+      page = await readPage(options, { limit: PAGE_SIZE, continue: page.next }, signal)
+      for (const raw of page.items) pass(options, 'applied', raw)
+    } while (page.next !== undefined)
+    const { resourceVersion } = page
+    options.onEvent({ kind: 'synced', resourceVersion })
+    return { kind: 'passed', next: { kind: 'watch', resourceVersion } }
   } catch (error) {
-    return { next: restart, progressed: false, error }
+    return { kind: 'ended', next: BY_PAGES, lived: false, error }
   }
 }
 
 interface ListPage {
-  readonly metadata: { readonly resourceVersion: string; readonly continue?: string }
-  readonly items?: readonly unknown[] | null
+  readonly resourceVersion: string
+  /** Token of the next page. */
+  readonly next: string | undefined
+  readonly items: readonly unknown[]
 }
 
-function apply<T>({ reduce, onEvent }: WatchOptions<T>, raw: unknown): void {
-  const object = reduce(raw)
-  if (object !== undefined) onEvent({ kind: 'applied', object })
+async function readPage<T>(
+  { rest, resource, namespace, labelSelector, metadataOnly }: WatchOptions<T>,
+  query: { readonly limit: number; readonly continue?: string | undefined },
+  signal: AbortSignal,
+): Promise<ListPage> {
+  const request: KubeRequest = {
+    method: 'GET',
+    path: collectionPath(resource, namespace),
+    query: { labelSelector, ...query },
+    timeoutMs: 60_000,
+    ...(metadataOnly ? { metadataOnly: 'list' } : {}),
+  }
+  const { metadata, items } = (await rest.send(request, signal)) as {
+    readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string }
+    readonly items?: readonly unknown[] | null
+  }
+  const resourceVersion = metadata?.resourceVersion
+  if (!resourceVersion) throw badStream('the server sent a list without a version')
+  return { resourceVersion, next: metadata.continue || undefined, items: items ?? [] }
+}
+
+function pass<T>(options: WatchOptions<T>, kind: 'applied' | 'deleted', raw: unknown): void {
+  let object: T | undefined
+  try {
+    object = options.reduce(raw)
+  } catch (error) {
+    options.onFailure?.(error, 0)
+  }
+  if (object !== undefined) options.onEvent({ kind, object })
 }
 
 /** One stream: a watch from a version, or a streaming list that becomes a watch. */
@@ -143,106 +164,108 @@ async function follow<T>(
   options: WatchOptions<T>,
   state: State,
   signal: AbortSignal,
-): Promise<Ended> {
-  const listing = state.kind === 'list'
+): Promise<End> {
+  const { clock, rest, onEvent } = options
   const cursor = new Cursor(state)
-  const idle = new AbortController()
-  let cancelIdle: (() => void) | undefined
-  const alive = () => {
-    cancelIdle?.()
-    const limit = listing && !cursor.synced ? WATCH_LIST_SILENCE_MS : IDLE_MS
-    cancelIdle = options.clock.timer(limit, () => idle.abort(new Silence()))
-    options.onAlive?.()
+  const silence = new AbortController()
+  let cancel: (() => void) | undefined
+  const listen = () => {
+    cancel?.()
+    const limit = cursor.synced ? IDLE_MS : WATCH_LIST_SILENCE_MS
+    cancel = clock.timer(limit, () => silence.abort())
   }
+  let opened = Number.POSITIVE_INFINITY
+  const lived = () => clock.now() - opened >= LONG_LIVED_MS
   try {
-    alive()
-    const both = AbortSignal.any([signal, idle.signal])
-    const stream = await options.rest.stream(watchRequest(options, state), both)
-    if (listing) options.onEvent({ kind: 'listing' })
+    listen()
+    if (!cursor.synced) onEvent({ kind: 'listing' })
+    const both = AbortSignal.any([signal, silence.signal])
+    const stream = await rest.stream(watchRequest(options, state), both)
+    opened = clock.now()
     for await (const line of lines(stream)) {
       cursor.take(options, parseEvent(line))
-      alive()
+      listen()
     }
-    return { next: cursor.resume(), progressed: cursor.progressed }
+    if (cursor.synced) return { kind: 'ended', next: cursor.resume(), lived: lived() }
+    const error = badStream('the streaming list ended before it was complete')
+    return { kind: 'ended', next: BY_PAGES, lived: false, error }
   } catch (error) {
-    return afterFailure(idle.signal.aborted ? idle.signal.reason : error, cursor)
+    if (silence.signal.aborted) return await afterSilence(options, cursor.resume(), signal)
+    return afterFailure(error, cursor.resume(), lived())
   } finally {
-    cancelIdle?.()
+    cancel?.()
   }
 }
 
 /** How far a stream has come. */
 class Cursor {
-  synced: boolean
-  progressed = false
+  /** Version up to which everything was told; undefined while the list is not complete. */
   #resourceVersion: string | undefined
-  readonly #start: State
 
   constructor(state: State) {
-    this.#start = state
-    this.synced = state.kind === 'watch'
     this.#resourceVersion = state.kind === 'watch' ? state.resourceVersion : undefined
   }
 
-  /** Passes one event on and remembers its version. */
+  get synced(): boolean {
+    return this.#resourceVersion !== undefined
+  }
+
+  /** Passes one event on, then remembers its version. */
   take<T>(options: WatchOptions<T>, { type, object }: RawEvent): void {
-    this.progressed = true
-    const { resourceVersion } = object.metadata
-    if (type === 'ADDED' || type === 'MODIFIED') apply(options, object)
-    if (type === 'DELETED') {
-      const gone = options.reduce(object)
-      if (gone !== undefined) options.onEvent({ kind: 'deleted', object: gone })
-    }
-    if (type === 'BOOKMARK') this.#bookmark(options, object.metadata)
-    if (this.synced) this.#resourceVersion = resourceVersion
+    if (type === 'BOOKMARK') return this.#bookmark(options, object.metadata)
+    pass(options, type === 'DELETED' ? 'deleted' : 'applied', object)
+    if (this.synced) this.#resourceVersion = object.metadata.resourceVersion
   }
 
   #bookmark<T>({ onEvent }: WatchOptions<T>, metadata: RawMetadata): void {
     const { resourceVersion, annotations } = metadata
-    const end = annotations?.['k8s.io/initial-events-end'] === 'true'
-    if (!this.synced && end) {
-      this.synced = true
-      onEvent({ kind: 'synced', resourceVersion })
-    } else if (this.synced) onEvent({ kind: 'bookmark', resourceVersion })
+    const complete = annotations?.['k8s.io/initial-events-end'] === 'true'
+    if (!this.synced && !complete) return
+    onEvent({ kind: this.synced ? 'bookmark' : 'synced', resourceVersion })
+    this.#resourceVersion = resourceVersion
   }
 
-  /** Where to go on after the stream ended without an error. */
+  /** Where to go on after the stream. */
   resume(): State {
-    if (!this.synced || this.#resourceVersion === undefined) return this.#start
-    return { kind: 'watch', resourceVersion: this.#resourceVersion }
+    const resourceVersion = this.#resourceVersion
+    return resourceVersion === undefined ? BY_STREAM : { kind: 'watch', resourceVersion }
   }
 }
 
-function afterFailure(error: unknown, cursor: Cursor): Ended {
-  const { progressed } = cursor
-  const next = cursor.resume()
-  const relist: State = { kind: 'list', by: 'stream' }
-  const pages: State = { kind: 'list', by: 'pages' }
-  if (error instanceof Silence) {
-    const dead = new KeyferryError('KUBE_TIMEOUT', {
-      message: 'the watch was silent for too long',
-      remedy: 'The watch is opened again.',
-      retry: 'soon',
-    })
-    return next.kind === 'list'
-      ? { next: pages, progressed: true }
-      : { next, progressed, error: dead }
+/**
+ * A streaming list that is silent is not supported. A watch that is silent can be dead, or its
+ * collection quiet: a server sends no bookmark below the version that was asked for. That can
+ * also be for ever, when the cluster was restored from a backup and its versions went back; so
+ * the server is asked.
+ */
+async function afterSilence<T>(
+  options: WatchOptions<T>,
+  next: State,
+  signal: AbortSignal,
+): Promise<End> {
+  if (next.kind === 'list') return { kind: 'passed', next: BY_PAGES }
+  try {
+    const { resourceVersion } = await readPage(options, { limit: 1 }, signal)
+    const wentBack = compareVersions(resourceVersion, next.resourceVersion) < 0
+    return { kind: 'passed', next: wentBack ? BY_STREAM : next }
+  } catch (error) {
+    return afterFailure(error, next, false)
   }
-  if (!isKeyferryError(error, 'KUBE_STATUS')) {
-    // A connection that broke says nothing about our version; a line that made no sense does.
-    const broken = isKeyferryError(error, 'KUBE_BAD_ANSWER')
-    return { next: broken ? relist : next, progressed, error }
-  }
-  const status = error.status ?? 0
-  if (status === 400 || status === 422) {
+}
+
+function afterFailure(error: unknown, next: State, lived: boolean): End {
+  if (isKeyferryError(error, 'KUBE_STATUS')) {
+    const { status = 0 } = error
     // A server without streaming lists.
-    return next.kind === 'list'
-      ? { next: pages, progressed: true }
-      : { next: relist, progressed: false, error }
+    const unsupported = status === 400 || status === 422
+    if (unsupported && next.kind === 'list') return { kind: 'passed', next: BY_PAGES }
+    // Overload says nothing about our version; anything else (gone, forbidden, unknown) does.
+    const overloaded = (status === 429 || status >= 500) && !isTooNew(error)
+    return { kind: 'ended', next: overloaded ? next : BY_STREAM, lived, error }
   }
-  // Overload says nothing about our version; anything else (gone, forbidden, no such resource) does.
-  const overloaded = status === 429 || status >= 500
-  return { next: overloaded ? next : relist, progressed: false, error }
+  // A connection that broke says nothing about our version; a line that made no sense does.
+  const garbled = isKeyferryError(error, 'KUBE_BAD_ANSWER')
+  return { kind: 'ended', next: garbled ? BY_STREAM : next, lived, error }
 }
 
 function watchRequest<T>(options: WatchOptions<T>, state: State): KubeRequest {
@@ -265,35 +288,47 @@ function watchRequest<T>(options: WatchOptions<T>, state: State): KubeRequest {
   }
 }
 
+const TYPES = ['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK'] as const
+
+interface RawEvent {
+  readonly type: (typeof TYPES)[number]
+  readonly object: { readonly metadata: RawMetadata }
+}
+
 interface RawMetadata {
   readonly resourceVersion: string
   readonly annotations?: Readonly<Record<string, string>>
 }
 
-interface RawEvent {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'
-  readonly object: { readonly metadata: RawMetadata }
-}
-
 /** @throws KeyferryError KUBE_STATUS for an ERROR event, KUBE_BAD_ANSWER for anything odd */
 function parseEvent(line: string): RawEvent {
-  let event: { type?: string; object?: { code?: number; metadata?: { resourceVersion?: string } } }
-  try {
-    event = JSON.parse(line)
-  } catch {
-    throw badEvent()
-  }
-  if (event.type === 'ERROR') {
-    throw statusError('watch', event.object?.code ?? 500, JSON.stringify(event.object))
-  }
-  if (typeof event.object?.metadata?.resourceVersion !== 'string') throw badEvent()
-  return event as RawEvent
+  const { type, object } = parseLine(line)
+  if (type === 'ERROR') throw statusError('watch', object?.code ?? 500, JSON.stringify(object))
+  const known = (TYPES as readonly unknown[]).includes(type)
+  if (known && object?.metadata?.resourceVersion) return { type, object } as RawEvent
+  throw badStream('the watch sent a line that is no event')
 }
 
-function badEvent(): KeyferryError {
+interface RawLine {
+  readonly type?: string
+  readonly object?: {
+    readonly code?: number
+    readonly metadata?: { readonly resourceVersion?: string }
+  }
+}
+
+function parseLine(line: string): RawLine {
+  try {
+    return (JSON.parse(line) as RawLine | null) ?? {}
+  } catch {
+    return {}
+  }
+}
+
+function badStream(message: string): KeyferryError {
   return new KeyferryError('KUBE_BAD_ANSWER', {
-    message: 'the watch sent a line that is no event',
-    remedy: 'The collection is listed again.',
+    message,
+    remedy: 'The collection is listed or watched again.',
     retry: 'soon',
   })
 }

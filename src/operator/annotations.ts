@@ -32,6 +32,8 @@ export const RESTART = 'keyferry.dev/restart'
 export const ADOPT = 'keyferry.dev/adopt'
 /** On a resource: any new value asks for a refresh now. */
 export const REFRESH = 'keyferry.dev/refresh'
+/** Tag of an item whose Secrets are not to be updated. */
+export const IGNORE_TAG = 'operator.1password.io:ignore-secret'
 
 const OWN_PREFIXES = ['keyferry.dev/', 'operator.1password.io/']
 
@@ -58,11 +60,34 @@ const TRACKING_LABELS = [
   'velero.io/*',
 ]
 
+/**
+ * Annotations that tools and the API server act on: who could set them on a Secret through a
+ * resource would gain rights that resources do not give.
+ */
+const RESERVED_ANNOTATIONS = [
+  ...TRACKING_LABELS,
+  'kubectl.kubernetes.io/*',
+  'meta.helm.sh/*',
+  'helm.sh/*',
+  'kubernetes.io/*',
+  'argocd.argoproj.io/tracking-id',
+  'config.k8s.io/*',
+  'cli-utils.sigs.k8s.io/*',
+]
+
+/** Whether a resource may not set an annotation on its Secret. */
+export function isReservedAnnotation(name: string): boolean {
+  return isOwnName(name) || RESERVED_ANNOTATIONS.some((pattern) => matches(name, pattern))
+}
+
 /** Whether a resource's label stays off its Secret. `more`: the setting LABELS_NOT_COPIED. */
 export function isNotCopied(label: string, more: readonly string[]): boolean {
-  const matches = (pattern: string) =>
-    pattern.endsWith('*') ? label.startsWith(pattern.slice(0, -1)) : label === pattern
-  return isOwnName(label) || TRACKING_LABELS.some(matches) || more.some(matches)
+  return isOwnName(label) || [...TRACKING_LABELS, ...more].some((one) => matches(label, one))
+}
+
+/** A pattern that ends in `*` stands for a prefix. */
+function matches(name: string, pattern: string): boolean {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
 
 /**

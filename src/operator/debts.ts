@@ -7,12 +7,12 @@ import type { Clock } from '../kube/clock.ts'
 import type { Reconcile } from '../kube/controller.ts'
 import type { Pace } from '../kube/pace.ts'
 import type { KeyedQueue, Requeue } from '../kube/queue.ts'
-import { compareVersions, keyOf, parseKey } from '../kube/resource.ts'
+import { apiVersionOf, compareVersions, keyOf, parseKey } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
 import { isConflict, isNotFound } from '../kube/status.ts'
 import { RESTART } from './annotations.ts'
-import type { History } from './intake/history.ts'
-import { PRIORITY } from './intake/keys.ts'
+import type { OwnVersions } from './intake/history.ts'
+import { PRIORITY, type Priority } from './intake/keys.ts'
 import { BY_SECRET, usersOf, type Views, workloadProgress } from './intake/views.ts'
 import { type Debt, parseDebt } from './plan/debt.ts'
 import { contentDigest, type DigestKey } from './plan/digest.ts'
@@ -34,6 +34,8 @@ export interface Attempts {
   readonly tried: Set<string>
   /** Why a patch was refused, by UID. */
   readonly denied: Map<string, string>
+  /** UIDs of workloads that were told that a restart is due. */
+  readonly told: Set<string>
 }
 
 /** What debts stand on. */
@@ -43,13 +45,14 @@ export interface DebtDeps {
   readonly clock: Clock
   readonly policy: RestartPolicy
   readonly digestKey: DigestKey
-  readonly history: History
+  readonly versions: OwnVersions
   readonly events: EventWriter
   readonly memory: DebtMemory
   /** Spaces the writes that close debts: they are never urgent. */
   readonly closing: Pace
   readonly rollouts: KeyedQueue
-  readonly claims: KeyedQueue
+  /** For the claim of a Secret whose debt was closed. */
+  readonly enqueue: (claimKey: string, priority: Priority) => void
   readonly onGiveUp: (workload: Workload, why: string) => void
 }
 
@@ -68,6 +71,7 @@ export function createDebtReconcile(deps: DebtDeps): Reconcile {
       deps.rollouts.add(rolloutKey(workload), { afterMs: plan.payAfterMs })
     }
     try {
+      await notify(deps, seen, plan, signal)
       if (plan.giveUp.length > 0) return await giveUp(deps, seen, plan, signal)
       if (plan.close) return await close(deps, seen, signal)
     } catch (error) {
@@ -109,6 +113,29 @@ function observe(deps: DebtDeps, key: string): DebtSnapshot | undefined {
   }
 }
 
+/** Tells, once for each content, that a restart is due which nobody wants made. */
+async function notify(
+  { memory, events }: DebtDeps,
+  { secret, debt }: DebtSnapshot,
+  plan: DebtPlan,
+  signal: AbortSignal,
+): Promise<void> {
+  const { told } = memory.of(secret, debt)
+  for (const workload of plan.notify) {
+    if (told.has(workload.uid)) continue
+    told.add(workload.uid)
+    const note = `Secret ${secret.name} has new content; restart to use it.`
+    const draft = { type: 'Normal', reason: 'RestartDue', action: 'Notify', note } as const
+    await events.emit({ ...regarding(workload), occasion: debt.digest }, draft, signal)
+  }
+}
+
+/** A workload as the subject of an Event. */
+export function regarding(workload: Workload) {
+  const { namespace, name, uid, kind } = workload
+  return { apiVersion: apiVersionOf(WORKLOAD_RESOURCES[kind]), kind, namespace, name, uid }
+}
+
 /** Names workloads in the debt that cannot be restarted, so that they no longer hold it open. */
 async function giveUp(
   { rest, views, events, onGiveUp }: DebtDeps,
@@ -122,10 +149,9 @@ async function giveUp(
   if (written) views.secrets.observe(written.meta)
   for (const { workload, why } of hopeless) {
     onGiveUp(workload, why)
-    const resource = WORKLOAD_RESOURCES[workload.kind]
     const note = `Not restarted for the new content of Secret ${secret.name}: ${why}.`
     await events.emit(
-      { ...workload, resource, occasion: debt.digest },
+      { ...regarding(workload), occasion: debt.digest },
       { type: 'Warning', reason: 'RestartNotPossible', action: 'Restart', note },
       signal,
     )
@@ -134,7 +160,7 @@ async function giveUp(
 }
 
 async function close(
-  { rest, views, history, digestKey, closing, claims }: DebtDeps,
+  { rest, views, versions, digestKey, closing, enqueue }: DebtDeps,
   { secret, debt }: DebtSnapshot,
   signal: AbortSignal,
 ): Promise<Requeue> {
@@ -144,12 +170,12 @@ async function close(
   if (written === undefined) return { kind: 'forget' }
   const { live, meta } = written
   if (contentDigest(digestKey, live) === debt.digest) {
-    history.noteVersion(keyOf(meta), meta.resourceVersion)
+    versions.note(meta)
   }
   views.secrets.observe(meta)
   // The status still says that a restart is owed.
   for (const claim of views.claims.find(BY_SECRET, keyOf(meta))) {
-    claims.add(keyOf(claim), { priority: PRIORITY.housekeeping })
+    enqueue(keyOf(claim), PRIORITY.housekeeping)
   }
   return { kind: 'forget' }
 }
@@ -183,6 +209,7 @@ export function createDebtMemory(clock: Clock): DebtMemory {
         passedAt: undefined,
         tried: new Set(),
         denied: new Map(),
+        told: new Set(),
       }
       debts.set(key, fresh)
       return fresh

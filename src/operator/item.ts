@@ -14,13 +14,25 @@ export const ONE_PASSWORD_ITEM = {
   kind: 'OnePasswordItem',
 } as const satisfies Resource
 
-/** `spec`, with the members that this version acts on; the names of others that are set. */
+/** Texts by name. */
+export type Texts = Readonly<Record<string, string>>
+
+/** `spec`, with its defaults. */
 export interface ItemSpec {
+  /** Empty: no item of which all fields become keys. */
   readonly itemPath: string
   /** Name of the Secret; default: the resource's own. */
   readonly secretName: string
-  /** Names of members that are set and not acted on. */
-  readonly unsupported: readonly string[]
+  /** Keys of one's own: literals, references, texts with references in them. */
+  readonly data: Texts
+  readonly secretLabels: Texts
+  readonly secretAnnotations: Texts
+  readonly requiredKeys: readonly string[]
+  /** Undefined: the operator's own setting decides. */
+  readonly emptyValues: 'Skip' | 'Include' | undefined
+  readonly onItemMissing: 'Keep' | 'Delete'
+  readonly deletionPolicy: 'Delete' | 'Retain'
+  readonly existingSecret: 'Refuse' | 'Adopt'
 }
 
 /** One condition. Source: `meta/v1 Condition`, reason optional as the incumbent's CRD has it. */
@@ -35,7 +47,7 @@ export interface Condition {
 
 /** An item whose content is in the Secret. */
 export interface AppliedItem {
-  /** As the resource names it. */
+  /** As the resource names it: `spec.itemPath`, or `op://<vault>/<item>` of a reference. */
   readonly path: string
   readonly vaultId: string
   readonly itemId: string
@@ -59,10 +71,23 @@ export interface ItemStatus {
   readonly keys?: readonly string[]
   /** When the content last changed. RFC 3339. */
   readonly lastSyncTime?: string
+  /** Value of the refresh annotation that was acted on last. */
+  readonly refresh?: string
 }
 
-/** Who asks for a Secret: one custom resource, reduced. */
+/** Source: `meta/v1 OwnerReference`. */
+export interface OwnerReference {
+  readonly apiVersion: string
+  readonly kind: string
+  readonly name: string
+  readonly uid: string
+  readonly controller?: boolean
+  readonly blockOwnerDeletion?: boolean
+}
+
+/** Who asks for a Secret: a custom resource, or the workloads annotated with one item and name. */
 export interface Claim {
+  readonly origin: 'resource' | 'workloads'
   readonly namespace: string
   readonly name: string
   readonly uid: string
@@ -71,13 +96,15 @@ export interface Claim {
   readonly createdAt: string
   readonly deleting: boolean
   readonly finalizers: readonly string[]
-  readonly labels: Readonly<Record<string, string>>
+  readonly labels: Texts
   /** Only those whose meaning is ours or the incumbent's. */
-  readonly annotations: Readonly<Record<string, string>>
+  readonly annotations: Texts
   /** Type of the Secret; `Opaque` unless told. */
   readonly type: string
   readonly spec: ItemSpec
   readonly status: ItemStatus
+  /** Who is to own the Secret, so that it goes with them. */
+  readonly owners: readonly OwnerReference[]
 }
 
 interface RawItem {
@@ -90,24 +117,35 @@ interface RawItem {
     readonly creationTimestamp?: string
     readonly deletionTimestamp?: string
     readonly finalizers?: readonly string[]
-    readonly labels?: Readonly<Record<string, string>>
-    readonly annotations?: Readonly<Record<string, string>>
+    readonly labels?: Texts
+    readonly annotations?: Texts
   }
   readonly type?: string
-  readonly spec?: Readonly<Record<string, unknown>>
+  readonly spec?: RawSpec
   readonly status?: Partial<ItemStatus>
 }
 
-const EMPTY_STATUS: ItemStatus = { observedGeneration: -1, conditions: [] }
+interface RawSpec {
+  readonly itemPath?: string
+  readonly secretName?: string
+  readonly data?: Texts
+  readonly secretMetadata?: { readonly labels?: Texts; readonly annotations?: Texts }
+  readonly requiredKeys?: readonly string[]
+  readonly emptyValues?: ItemSpec['emptyValues']
+  readonly onItemMissing?: ItemSpec['onItemMissing']
+  readonly deletionPolicy?: ItemSpec['deletionPolicy']
+  readonly existingSecret?: ItemSpec['existingSecret']
+}
 
-/** Members of `spec` that this version acts on. */
-const SUPPORTED = new Set(['itemPath'])
+const EMPTY_STATUS: ItemStatus = { observedGeneration: -1, conditions: [] }
+const NONE: Texts = {}
 
 /** Reduces an object of the API server. */
 export function parseClaim(raw: unknown): Claim {
-  const { metadata, type, spec = {}, status } = raw as RawItem
+  const { metadata, type, spec, status } = raw as RawItem
   const { namespace, name, uid, resourceVersion, generation, annotations } = metadata
   return {
+    origin: 'resource',
     namespace,
     name,
     uid,
@@ -116,22 +154,38 @@ export function parseClaim(raw: unknown): Claim {
     createdAt: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
     finalizers: metadata.finalizers ?? [],
-    labels: metadata.labels ?? {},
+    labels: metadata.labels ?? NONE,
     annotations: Object.fromEntries(
-      Object.entries(annotations ?? {}).filter(([key]) => isOwnName(key)),
+      Object.entries(annotations ?? NONE).filter(([key]) => isOwnName(key)),
     ),
     type: type || 'Opaque',
-    spec: {
-      itemPath: textOf(spec['itemPath']),
-      secretName: textOf(spec['secretName']) || name,
-      unsupported: Object.keys(spec).filter((member) => !SUPPORTED.has(member)),
-    },
+    spec: parseSpec(spec ?? {}, name),
     status: { ...EMPTY_STATUS, ...status },
+    owners: [ownerReference(ONE_PASSWORD_ITEM, { name, uid })],
   }
 }
 
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : ''
+function parseSpec(spec: RawSpec, name: string): ItemSpec {
+  return {
+    itemPath: spec.itemPath ?? '',
+    secretName: spec.secretName || name,
+    data: spec.data ?? NONE,
+    secretLabels: spec.secretMetadata?.labels ?? NONE,
+    secretAnnotations: spec.secretMetadata?.annotations ?? NONE,
+    requiredKeys: spec.requiredKeys ?? [],
+    emptyValues: spec.emptyValues,
+    onItemMissing: spec.onItemMissing ?? 'Keep',
+    deletionPolicy: spec.deletionPolicy ?? 'Delete',
+    existingSecret: spec.existingSecret ?? 'Refuse',
+  }
+}
+
+/** A plain owner reference: the garbage collector deletes with the owner, and nothing else follows. */
+export function ownerReference(
+  { group, version, kind }: Resource,
+  { name, uid }: { readonly name: string; readonly uid: string },
+): OwnerReference {
+  return { apiVersion: `${group}/${version}`, kind, name, uid }
 }
 
 /** The condition of that type, if there is one. */

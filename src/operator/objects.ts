@@ -4,7 +4,8 @@
 import { SecretValue } from '../connect/secret-value.ts'
 import type { Resource, Tracked } from '../kube/resource.ts'
 import { AUTO_RESTART } from './annotations.ts'
-import type { LiveSecret, OwnerReference, SecretMeta } from './plan/types.ts'
+import type { OwnerReference } from './item.ts'
+import type { LiveSecret, SecretMeta } from './plan/types.ts'
 
 /** Secrets in the API. */
 export const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' }

@@ -25,6 +25,11 @@ export const REASONS = {
     meaning: 'The Secret holds the content of the items.',
     remedy: 'Nothing to do.',
   },
+  Frozen: {
+    kind: 'fine',
+    meaning: 'The item is tagged operator.1password.io:ignore-secret; the Secret stays as it is.',
+    remedy: 'Remove the tag to let the Secret follow the item again.',
+  },
   Progressing: {
     kind: 'passes',
     meaning: 'The first attempt for this generation is under way.',
@@ -85,20 +90,55 @@ export const REASONS = {
     meaning: 'spec.itemPath is not a path of an item.',
     remedy: 'Write vaults/<vault>/items/<item>, with names or ids; use ids for names with a slash.',
   },
-  NotSupportedYet: {
+  InvalidReference: {
     kind: 'person',
-    meaning: 'The resource uses a member that this version of Keyferry does not act on.',
-    remedy: 'Remove the member that the message names, or update Keyferry.',
+    meaning: 'A key or a reference in spec.data is not well formed.',
+    remedy: 'Write op://vault/item/field, in double braces inside of a text.',
+  },
+  VolatileReference: {
+    kind: 'person',
+    meaning: 'A reference asks for a one-time password, which changes every 30 seconds.',
+    remedy: 'Refer to the field itself: its value is the seed from which codes are made.',
+  },
+  FieldNotFound: {
+    kind: 'person',
+    meaning: 'A reference means no field or file of its item, or more than one.',
+    remedy: 'Correct the reference; the message lists what the item has.',
+  },
+  InvalidValue: {
+    kind: 'person',
+    meaning: 'A value cannot go through the pipe or into the form that the reference asks for.',
+    remedy: 'Correct the value in 1Password, or leave the pipe out.',
+  },
+  InvalidMetadata: {
+    kind: 'person',
+    meaning: 'spec.secretMetadata sets a label or annotation that tools or the API server act on.',
+    remedy: 'Remove the label or annotation that the message names.',
+  },
+  TypeRefused: {
+    kind: 'person',
+    meaning: 'Secrets of that type mint credentials or steer other tools.',
+    remedy: 'Use another type.',
+  },
+  MissingKeys: {
+    kind: 'person',
+    meaning: 'Keys that spec.requiredKeys or the type of the Secret demands would be missing.',
+    remedy: 'Add the fields to the item, or correct spec.requiredKeys.',
+  },
+  VaultNotAllowed: {
+    kind: 'person',
+    meaning: 'The vault policy no longer allows the vault for this namespace; the content stays.',
+    remedy: 'Ask whoever keeps VAULT_POLICY_FILE to allow the vault, or use another one.',
   },
   VaultNotFound: {
     kind: 'person',
-    meaning: 'No vault of that name or id can be seen with the Connect token.',
-    remedy: 'Check the vault in spec.itemPath and that the Connect token may read it.',
+    meaning: 'There is no such vault, or the token or the vault policy does not allow it.',
+    remedy: 'Check the name of the vault and that token and policy allow it for this namespace.',
   },
   ItemNotFound: {
     kind: 'person',
     meaning: 'The vault has no active item of that title or id.',
-    remedy: 'Check the item in spec.itemPath; titles must match exactly.',
+    remedy: 'Check the title or id of the item; titles must match exactly.',
   },
   NoKeys: {
     kind: 'person',
@@ -120,10 +160,15 @@ export const REASONS = {
     meaning: 'Another resource asks for a Secret of the same name and has the older claim.',
     remedy: 'Give one of the two resources another secretName.',
   },
-  SecretTypeChanged: {
+  OtherInstance: {
     kind: 'person',
-    meaning: 'The Secret exists with another type, and a type cannot be changed.',
-    remedy: 'Set the type back, or delete the Secret so that it is made anew.',
+    meaning: 'Another Keyferry installation that is alive serves the Secret.',
+    remedy: 'Divide the resources with ITEM_SELECTOR or WATCH_NAMESPACE, or stop the other one.',
+  },
+  AnotherOperator: {
+    kind: 'person',
+    meaning: '1Password’s own operator is running and serves the resource too.',
+    remedy: 'Scale that operator to zero; Keyferry then goes on by itself.',
   },
   SecretImmutable: {
     kind: 'person',

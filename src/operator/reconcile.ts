@@ -57,7 +57,8 @@ function startRun({ clock, writer }: ReconcileDeps, first: Snapshot, signal: Abo
   const { claim, policy } = first
   let writing: Promise<void> = Promise.resolve()
   const run: Run = { seen: first, cancelInterim: () => {}, settled: () => writing }
-  if (claim.deleting || claim.status.observedGeneration >= claim.generation) return run
+  const told = claim.status.observedGeneration >= claim.generation
+  if (claim.origin === 'workloads' || claim.deleting || told) return run
   async function tellInterim(): Promise<void> {
     const { now } = run.seen
     const status = interimStatus(claim, { now, staleAfterMs: policy.staleAfterMs })
@@ -150,6 +151,7 @@ function conclude({ history, onOutcome }: ReconcileDeps, seen: Snapshot, plan: P
   if (plan.outcome.kind === 'retry') history.failed(key)
   else history.succeeded(key)
   if (plan.repair) history.didRepair(key)
+  if (plan.stripFinalizerAt !== undefined) history.metIncumbent(key)
   onOutcome(seen, plan)
   return requeueOf(plan.outcome)
 }

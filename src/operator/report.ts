@@ -3,28 +3,41 @@
  */
 import type { KeyferryError } from '../errors.ts'
 import { keyOf } from '../kube/resource.ts'
+import type { Settings } from '../settings/settings.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { conditionOf } from './item.ts'
 import { REASONS } from './reasons.ts'
 import { workloadName } from './plan/restarts.ts'
+import { reasonOf } from './plan/trouble.ts'
 import type { Plan, Snapshot } from './plan/types.ts'
 import type { Workload } from './plan/workload.ts'
+import type { Difference } from './shadow.ts'
+import type { EventWriter } from './write/event.ts'
 
 /** Callbacks of the operator's parts. */
 export interface Reporter {
   outcome(seen: Snapshot, plan: Plan): void
-  poll(ms: number, error: KeyferryError | undefined): void
+  /** For the end of polls: transitions also make an Event on the operator's own Pod. */
+  pollWith(pod: PodEvents): (ms: number, error: KeyferryError | undefined) => void
+  difference(key: string, difference: Difference): void
   restart(workload: Workload, secrets: readonly string[]): void
   giveUp(workload: Workload, why: string): void
   crash(key: string, error: unknown): void
   eventFailure(error: unknown): void
   tokenFailure(error: KeyferryError): void
+  onPolicyFailure(error: KeyferryError): void
+}
+
+/** What Events about the operator itself need. */
+export interface PodEvents {
+  readonly events: EventWriter
+  readonly settings: Pick<Settings, 'podName' | 'dryRun'>
+  readonly namespace: string
 }
 
 /** A reporter over a log and metrics. */
 export function createReporter(log: Logger, metrics: Metrics): Reporter {
-  let connectUp: boolean | undefined
   return {
     outcome(seen, plan) {
       const { outcome, secret, repair, status } = plan
@@ -44,14 +57,22 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
         log.warn({ resource, reason: ready.reason, remedy }, ready.message)
       }
     },
-    poll(ms, error) {
-      metrics.pollSeconds.observe(ms / 1000)
-      metrics.connectUp.set(error ? 0 : 1)
-      const up = error === undefined
-      if (up === connectUp) return
-      if (error) log.error({ error }, 'Connect cannot be polled')
-      else log.info(connectUp === undefined ? 'Connect answers' : 'Connect answers again')
-      connectUp = up
+    pollWith(pod) {
+      let connectUp: boolean | undefined
+      return (ms, error) => {
+        metrics.pollSeconds.observe(ms / 1000)
+        metrics.connectUp.set(error ? 0 : 1)
+        const up = error === undefined
+        if (up === connectUp) return
+        if (error) log.error({ error }, 'Connect cannot be polled')
+        else log.info(connectUp === undefined ? 'Connect answers' : 'Connect answers again')
+        if (error || connectUp === false) void tellOnPod(pod, error)
+        connectUp = up
+      }
+    },
+    difference(resource, { kind, ...details }) {
+      metrics.differences.inc({ kind })
+      log.info({ resource, difference: kind, ...details }, 'shadow mode: what would be done')
     },
     restart(workload, secrets) {
       metrics.restarts.inc({ kind: workload.kind })
@@ -65,7 +86,31 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
     },
     crash: (key, error) => log.error({ key, error }, 'a run ended unexpectedly; it is repeated'),
     eventFailure: (error) => log.warn({ error }, 'an Event could not be written'),
+    onPolicyFailure: (error) =>
+      log.error({ error }, 'the vault policy file cannot be used; the last good one stays'),
     tokenFailure: (error) =>
       log.warn({ error }, 'the token file cannot be used; the last one stays'),
   }
+}
+
+/** An outage of Connect is told once, where the operator is, not on thousands of resources. */
+async function tellOnPod(
+  { events, settings, namespace }: PodEvents,
+  error: KeyferryError | undefined,
+): Promise<void> {
+  if (settings.podName === undefined || settings.dryRun) return
+  const about = { apiVersion: 'v1', kind: 'Pod', namespace, name: settings.podName, uid: '' }
+  const draft = error
+    ? ({
+        type: 'Warning',
+        reason: reasonOf(error),
+        note: `${error.message}. ${error.remedy}`,
+      } as const)
+    : ({ type: 'Normal', reason: 'ConnectAnswers', note: 'Connect answers again.' } as const)
+  const occasion = new Date().toISOString()
+  await events.emit(
+    { ...about, occasion },
+    { ...draft, action: 'Poll' },
+    AbortSignal.timeout(10_000),
+  )
 }

@@ -10,7 +10,7 @@ import type { KubeRest } from '../kube/rest.ts'
 import { isConflict, isForbidden, isInvalid, isNotFound } from '../kube/status.ts'
 import { RESTART } from './annotations.ts'
 import type { DebtMemory } from './debts.ts'
-import { parseRolloutKey } from './debts.ts'
+import { parseRolloutKey, regarding } from './debts.ts'
 import type { Views } from './intake/views.ts'
 import { type Debt, parseDebt } from './plan/debt.ts'
 import { owes, type RestartPolicy } from './plan/restarts.ts'
@@ -88,9 +88,8 @@ async function pay(
   views.workloads[workload.kind].observe(after)
   const names = digests.map(({ secretName }) => secretName)
   onRestart(after, names)
-  const resource = WORKLOAD_RESOURCES[workload.kind]
   const occasion = digests.map(({ digest }) => digest).join()
-  await events.emit({ ...workload, resource, occasion }, restartEvent(after, names), signal)
+  await events.emit({ ...regarding(workload), occasion }, restartEvent(after, names), signal)
 }
 
 const HELD: Readonly<Record<NonNullable<Workload['held']>, string>> = {

@@ -1,39 +1,30 @@
 /**
- * Wires the operator: caches and poll feed queues, queues feed workers, one signal ends it all.
+ * Wires the operator: caches fill, an election is won, queues feed workers, one signal ends it all.
  */
-import { randomUUID } from 'node:crypto'
-import { type ConnectClient, createConnectClient } from '../connect/client.ts'
-import { isKeyferryError } from '../errors.ts'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { isKeyferryError, KeyferryError } from '../errors.ts'
 import { type Clock, sleep, systemClock } from '../kube/clock.ts'
-import { loadAccess } from '../kube/config.ts'
-import { type Reconcile, runController } from '../kube/controller.ts'
-import { createPace } from '../kube/pace.ts'
+import { type Access, loadAccess } from '../kube/config.ts'
+import { guardWrites, type Term, winElection } from '../kube/lease.ts'
 import { createQueue, type KeyedQueue } from '../kube/queue.ts'
-import { keyOf, parseKey } from '../kube/resource.ts'
+import { parseKey } from '../kube/resource.ts'
 import { createRest, type KubeRest } from '../kube/rest.ts'
+import { isForbidden, isNotFound } from '../kube/status.ts'
 import type { Settings } from '../settings/settings.ts'
-import { createTokenSource } from '../settings/token.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
-import { createDebtMemory, createDebtReconcile } from './debts.ts'
-import { createBindings } from './intake/bindings.ts'
-import { createCatalog } from './intake/catalog.ts'
-import { createContentReader } from './intake/content.ts'
-import { createHistory, type History } from './intake/history.ts'
-import { PRIORITY, type Priority, subscribe } from './intake/keys.ts'
-import { runPoll } from './intake/poll.ts'
-import { createIntake } from './intake/snapshot.ts'
+import { rolloutKey } from './debts.ts'
+import { createOwnVersions, type OwnVersions } from './intake/history.ts'
+import { PRIORITY, subscribe } from './intake/keys.ts'
 import { createViews, runWatches, synced, type Views } from './intake/views.ts'
 import { type Claim, conditionOf } from './item.ts'
 import { loadDigestKey } from './key.ts'
-import type { DigestKey } from './plan/digest.ts'
-import { PATIENCE_MS } from './plan/status.ts'
-import { createReconcile } from './reconcile.ts'
-import { createRolloutReconcile } from './rollouts.ts'
-import type { Policy } from './plan/types.ts'
+import { type DigestKey, digestKey } from './plan/digest.ts'
+import { WORKLOAD_RESOURCES, type WorkloadKind } from './plan/workload.ts'
+import { openPolicyFile, type PolicyFile } from './policy-file.ts'
 import { createReporter, type Reporter } from './report.ts'
-import { createEventWriter, type EventWriter } from './write/event.ts'
-import { createWriter } from './write/write.ts'
+import { createConnect, type Connect } from './connect.ts'
+import { startWork } from './work.ts'
 
 /** What the operator is given from outside. */
 export interface OperatorInput {
@@ -48,42 +39,102 @@ export interface OperatorInput {
 export interface Operator {
   readonly metrics: Metrics
   readonly isReady: () => boolean
-  /** Resolves when the operator has ended. */
+  /** Resolves when the operator has ended; rejects when it had to. */
   readonly ended: Promise<void>
+}
+
+/** The queues: what to look at next. */
+export interface Queues {
+  /** Claims of resources. */
+  readonly resources: KeyedQueue
+  /** Claims of annotated workloads. */
+  readonly workloads: KeyedQueue
+  readonly debts: KeyedQueue
+  readonly rollouts: KeyedQueue
+  readonly releases: KeyedQueue
+}
+
+/** Everything that exists from the start. */
+export interface Parts extends OperatorInput {
+  readonly clock: Clock
+  readonly random: () => number
+  readonly queues: Queues
+  readonly metrics: Metrics
+  readonly views: Views
+  readonly versions: OwnVersions
+  readonly report: Reporter
+  readonly connect: Connect
+  readonly policyFile: PolicyFile
+  readonly rest: KubeRest
+  /** The operator's own namespace. */
+  readonly namespace: string
 }
 
 /** Back-off of claims: quick at first, at most twelve tries an hour. */
 const CLAIM_BACKOFF = { firstMs: 500, maxMs: 300_000 }
 const RESTART_BACKOFF = { firstMs: 500, maxMs: 60_000 }
-/** Debts closed in a minute: never urgent, so never many at once. */
-const CLOSINGS_PER_MINUTE = 600
-const DEBT_WORKERS = 4
-const ROLLOUT_WORKERS = 4
 const KEY_RETRY_MS = 2_000
 
 /** Queues are fair between namespaces. */
 const groupOf = (key: string) => parseKey(key).namespace
 
-/** Starts the operator; it runs until `signal` aborts. */
-export function startOperator(input: OperatorInput, signal: AbortSignal): Operator {
-  const clock = systemClock
-  const random = Math.random
-  const queue = (priorities: number, backoff: typeof CLAIM_BACKOFF) =>
-    createQueue({ clock, random, priorities, backoff, groupOf })
-  const queues: Queues = {
-    claims: queue(Object.keys(PRIORITY).length, CLAIM_BACKOFF),
-    debts: queue(1, RESTART_BACKOFF),
-    rollouts: queue(1, RESTART_BACKOFF),
-  }
+/**
+ * Starts the operator; it runs until `signal` aborts.
+ *
+ * @throws KeyferryError SETTING_INVALID, KUBE_CONFIG for what can be judged without a request
+ */
+export async function startOperator(input: OperatorInput, signal: AbortSignal): Promise<Operator> {
+  const { settings, log, version } = input
+  const [clock, random] = [systemClock, Math.random]
+  const queues = createQueues(clock, random)
   const views = createViews()
   const metrics = createMetrics({
     waiting: () =>
       Object.fromEntries(Object.entries(queues).map(([name, { waiting }]) => [name, waiting])),
     resources: () => [...views.claims.values()].map(readiness),
   })
+  const access = loadAccess(settings.kubeconfig)
+  const report = createReporter(log, metrics)
+  const rest = createRest({
+    access,
+    clock,
+    userAgent: `keyferry/${version}`,
+    onAnswer: (method, status) => metrics.kubeRequests.inc({ method, status }),
+  })
+  const parts: Parts = {
+    ...input,
+    clock,
+    random,
+    queues,
+    metrics,
+    views,
+    report,
+    rest: settings.dryRun ? readOnly(rest) : rest,
+    versions: createOwnVersions(),
+    connect: createConnect(input, { clock, random, metrics, report }),
+    policyFile: await openPolicyFile(settings.vaultPolicyFile),
+    namespace: ownNamespace(settings, access),
+  }
   let ready = false
-  const parts = { ...input, clock, random, queues, metrics, views, onReady: () => (ready = true) }
-  return { metrics, isReady: () => ready, ended: run(parts, signal) }
+  const onReady = () => (ready = true)
+  return { metrics, isReady: () => ready, ended: run(parts, onReady, signal) }
+}
+
+function ownNamespace(settings: Settings, access: Access): string {
+  return settings.ownNamespace ?? access.namespace
+}
+
+function createQueues(clock: Clock, random: () => number): Queues {
+  const queue = (priorities: number, backoff: typeof CLAIM_BACKOFF) =>
+    createQueue({ clock, random, priorities, backoff, groupOf })
+  const levels = Object.keys(PRIORITY).length
+  return {
+    resources: queue(levels, CLAIM_BACKOFF),
+    workloads: queue(levels, CLAIM_BACKOFF),
+    debts: queue(1, RESTART_BACKOFF),
+    rollouts: queue(1, RESTART_BACKOFF),
+    releases: queue(1, RESTART_BACKOFF),
+  }
 }
 
 function readiness({ status }: Claim): { ready: string; reason: string } {
@@ -91,63 +142,127 @@ function readiness({ status }: Claim): { ready: string; reason: string } {
   return { ready: ready?.status ?? 'Unknown', reason: ready?.reason ?? '' }
 }
 
-interface Queues {
-  readonly claims: KeyedQueue
-  readonly debts: KeyedQueue
-  readonly rollouts: KeyedQueue
+/** A second net below shadow mode: not even a mistake can write. */
+function readOnly(rest: KubeRest): KubeRest {
+  return {
+    ...rest,
+    send(request, signal) {
+      if (request.method === 'GET') return rest.send(request, signal)
+      throw new Error(`shadow mode must not ${request.method} ${request.path}`)
+    },
+  }
 }
 
-interface Parts extends OperatorInput {
-  readonly clock: Clock
-  readonly random: () => number
-  readonly queues: Queues
-  readonly metrics: Metrics
-  readonly views: Views
-  readonly onReady: () => void
-}
-
-async function run(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { settings, log, clock, random, metrics, views, queues } = parts
-  const access = loadAccess(settings.kubeconfig)
-  const rest = createRest({
-    access,
-    clock,
-    userAgent: `keyferry/${parts.version}`,
-    onAnswer: (method, status) => metrics.kubeRequests.inc({ method, status }),
-  })
-  const namespace = settings.ownNamespace ?? access.namespace
-  const key = await untilKey(parts, rest, namespace, signal)
-  if (key === undefined) return rest.close()
-  const history = createHistory(clock)
+async function run(parts: Parts, onReady: () => void, signal: AbortSignal): Promise<void> {
+  const { log, views, queues, rest, versions } = parts
   subscribe(views, {
-    claim: (name, priority) => queues.claims.add(name, { priority }),
-    debt: (name) => queues.debts.add(name),
-    isOwnVersion: (name, version) => history.isKnownVersion(name, version),
+    resource: (key, priority) => queues.resources.add(key, { priority }),
+    workloads: (key, priority) => queues.workloads.add(key, { priority }),
+    debt: (key) => queues.debts.add(key),
+    release: (workload) => queues.releases.add(rolloutKey(workload)),
+    isOwnVersion: (secret) => versions.isKnown(secret),
   })
-  const watching = runWatches(
-    views,
+  views.secrets.subscribe((before, after) => {
+    if (before && !after) versions.forget(before)
+  })
+  const kinds = await presentKinds(parts, signal)
+  const watching = watch(parts, kinds, signal)
+  await Promise.race([synced(views), watching])
+  if (!signal.aborted) {
+    log.info({ resources: views.claims.size, secrets: views.secrets.size }, 'caches are complete')
+    onReady()
+    await workInTerms(parts, signal)
+  }
+  await watching
+  await rest.close()
+}
+
+function watch(parts: Parts, kinds: readonly WorkloadKind[], signal: AbortSignal): Promise<void> {
+  const { settings, log, clock, random, views, rest } = parts
+  const deps = {
+    rest,
+    clock,
+    random,
+    kinds,
+    namespaces: settings.watchNamespaces,
+    selector: settings.itemSelector,
+    onFailure: (kind: string, error: unknown, waitMs: number) =>
+      log.warn({ kind, error, waitMs: Math.round(waitMs) }, 'watch interrupted'),
+  }
+  return runWatches(views, deps, signal)
+}
+
+/** Kinds of workloads that the API server knows: Rollouts are Argo's. */
+async function presentKinds(
+  { rest, clock, log }: Parts,
+  signal: AbortSignal,
+): Promise<WorkloadKind[]> {
+  const kinds = Object.keys(WORKLOAD_RESOURCES) as WorkloadKind[]
+  const { group, version } = WORKLOAD_RESOURCES.Rollout
+  while (!signal.aborted) {
+    try {
+      await rest.send({ method: 'GET', path: `/apis/${group}/${version}` }, signal)
+      return kinds
+    } catch (error) {
+      if (isNotFound(error) || isForbidden(error)) break
+      if (!signal.aborted) log.warn({ error }, 'the API server cannot be asked yet')
+    }
+    await sleep(clock, KEY_RETRY_MS, signal)
+  }
+  return kinds.filter((kind) => kind !== 'Rollout')
+}
+
+/** Works while this process holds the Lease, or without one where that is wanted. */
+async function workInTerms(parts: Parts, signal: AbortSignal): Promise<void> {
+  const { settings, rest, clock, log, namespace, metrics } = parts
+  if (settings.dryRun) {
+    log.info('shadow mode: nothing is written')
+    return startWork(parts, { rest, key: digestKey(randomBytes(32)) }, signal)
+  }
+  if (!settings.leaderElection) return workWithKey(parts, rest, signal)
+  const term = await winElection(
     {
       rest,
       clock,
-      random,
-      namespaces: settings.watchNamespaces,
-      onFailure: (kind, error, waitMs) => log.warn({ kind, error, waitMs }, 'watch interrupted'),
+      lease: { namespace, name: settings.instance },
+      identity: `${settings.podName ?? 'keyferry'}_${randomUUID()}`,
+      onFailure: (error) => log.warn({ error }, 'the Lease cannot be had or renewed'),
     },
     signal,
   )
-  await Promise.race([synced(views), watching])
-  if (signal.aborted) return rest.close()
-  log.info({ resources: views.claims.size, secrets: views.secrets.size }, 'caches are complete')
-  parts.onReady()
-  await Promise.all([watching, ...work(parts, { rest, namespace, key, history }, signal)])
-  await rest.close()
+  if (term === undefined) return
+  log.info({ lease: `${namespace}/${settings.instance}` }, 'holds the Lease and begins to work')
+  metrics.leader.set(1)
+  try {
+    await workWithKey(parts, guardWrites(rest, term), term.signal)
+  } finally {
+    metrics.leader.set(0)
+  }
+  if (!signal.aborted) throw endOf(term)
+  await term.release()
+  log.info('the Lease is released')
+}
+
+/** A process that lost its Lease ends: what it knows may be out of date in ways it cannot see. */
+function endOf(term: Term): KeyferryError {
+  const { reason } = term.signal
+  if (isKeyferryError(reason)) return reason
+  return new KeyferryError('LEASE_LOST', {
+    message: 'the Lease is lost',
+    remedy: 'Nothing to do: the process ends and is started again as a candidate.',
+    retry: 'soon',
+  })
+}
+
+async function workWithKey(parts: Parts, rest: KubeRest, signal: AbortSignal): Promise<void> {
+  const key = await untilKey(parts, rest, signal)
+  if (key) await startWork(parts, { rest, key }, signal)
 }
 
 /** The key, as soon as the API server gives it: an operator waits for its API server. */
 async function untilKey(
-  { log, clock, settings }: Parts,
+  { log, clock, settings, namespace }: Parts,
   rest: KubeRest,
-  namespace: string,
   signal: AbortSignal,
 ): Promise<DigestKey | undefined> {
   const name = `${settings.instance}-digest-key`
@@ -162,109 +277,4 @@ async function untilKey(
     await sleep(clock, KEY_RETRY_MS, signal)
   }
   return undefined
-}
-
-/** What all work stands on, once the caches are complete. */
-interface Ground {
-  readonly rest: KubeRest
-  readonly namespace: string
-  readonly key: DigestKey
-  readonly history: History
-}
-
-/** Everything that works the queues. */
-function work(parts: Parts, ground: Ground, signal: AbortSignal): Promise<void>[] {
-  const report = createReporter(parts.log, parts.metrics)
-  const events = createEventWriter(ground.rest, `keyferry-${randomUUID()}`, report.eventFailure)
-  const tools: Tools = {
-    ...parts,
-    ...ground,
-    report,
-    events,
-    control: (queue, reconcile, concurrency) =>
-      runController({ queue, reconcile, concurrency, onCrash: report.crash }, signal),
-  }
-  return [...syncing(tools, signal), ...restarting(tools)]
-}
-
-interface Tools extends Parts, Ground {
-  readonly report: Reporter
-  readonly events: EventWriter
-  readonly control: (queue: KeyedQueue, reconcile: Reconcile, concurrency: number) => Promise<void>
-}
-
-/** Items to Secrets: the poll and the workers of claims. */
-function syncing(tools: Tools, signal: AbortSignal): Promise<void>[] {
-  const { settings, clock, random, views, queues, rest, history, events, report } = tools
-  const client = connectClientFor(tools)
-  const catalog = createCatalog(client, clock)
-  const bindings = createBindings()
-  const reader = createContentReader(client)
-  const policy = policyOf(tools)
-  const intake = createIntake({ rest, views, catalog, reader, bindings, history, policy })
-  const writer = createWriter(rest, events, {
-    claim: (claim) => views.claims.observe(claim),
-    secret(secret) {
-      history.noteVersion(keyOf(secret), secret.resourceVersion)
-      views.secrets.observe(secret)
-    },
-  })
-  const reconcile = createReconcile({ intake, writer, history, clock, onOutcome: report.outcome })
-  const poll = {
-    catalog,
-    bindings,
-    clock,
-    random,
-    intervalMs: settings.pollingIntervalMs,
-    staleMs: [PATIENCE_MS, settings.staleAfterMs],
-    keys: () => [...views.claims.values()].map(keyOf),
-    enqueue: (name: string, priority: Priority) => queues.claims.add(name, { priority }),
-    onPoll: report.poll,
-  }
-  return [tools.control(queues.claims, reconcile, settings.concurrency), runPoll(poll, signal)]
-}
-
-function connectClientFor({ settings, clock, metrics, report, ...parts }: Tools): ConnectClient {
-  const source = { token: settings.connectToken, file: settings.connectTokenFile }
-  return createConnectClient({
-    host: settings.connectHost,
-    token: createTokenSource(source, () => clock.now(), report.tokenFailure),
-    userAgent: `keyferry/${parts.version}`,
-    ...(parts.connectCa === undefined ? {} : { ca: parts.connectCa }),
-    onAnswer: (operation, status) => metrics.connectRequests.inc({ operation, status }),
-  })
-}
-
-function policyOf({ settings, key, namespace }: Tools): Policy {
-  const { emptyValues, labelsNotCopied, staleAfterMs } = settings
-  const instance = `${namespace}/${settings.instance}`
-  return { emptyValues, labelsNotCopied, staleAfterMs, digestKey: key, instance }
-}
-
-/** Changed content to restarted workloads: the workers of debts and rollouts. */
-function restarting(tools: Tools): Promise<void>[] {
-  const { settings, clock, queues, key, report } = tools
-  const common = {
-    ...tools,
-    memory: createDebtMemory(clock),
-    policy: { autoRestart: settings.autoRestart, delayMs: settings.restartDelayMs },
-    rollouts: queues.rollouts,
-    debts: queues.debts,
-    claims: queues.claims,
-  }
-  const debts = createDebtReconcile({
-    ...common,
-    digestKey: key,
-    closing: createPace(clock, CLOSINGS_PER_MINUTE),
-    onGiveUp: report.giveUp,
-  })
-  const rollouts = createRolloutReconcile({
-    ...common,
-    pace: createPace(clock, settings.restartsPerMinute),
-    onRestart: report.restart,
-  })
-  return [
-    tools.control(queues.debts, debts, DEBT_WORKERS),
-    tools.control(queues.rollouts, rollouts, ROLLOUT_WORKERS),
-  ]
 }

@@ -5,9 +5,11 @@
 import { KeyferryError } from '../errors.ts'
 import {
   type Address,
+  AUTO_RESTARTS,
   flagOf,
-  type LogFormat,
-  type LogLevel,
+  type KeyOf,
+  LOG_FORMATS,
+  LOG_LEVELS,
   SETTINGS,
   type SettingInfo,
   type SettingKey,
@@ -45,59 +47,68 @@ export function loadSettings(
     connectCaFile: text('connectCaFile'),
     pollingIntervalMs: read.number('pollingInterval') * 1000,
     watchNamespaces: read.namespaces('watchNamespace'),
-    autoRestart: read.boolean('autoRestart'),
+    itemSelector: text('itemSelector') ?? '',
+    vaultPolicyFile: text('vaultPolicyFile'),
+    autoRestart: read.autoRestart('autoRestart'),
+    restartOnRemap: read.boolean('restartOnRemap'),
     restartDelayMs: read.number('restartDelay') * 1000,
     restartsPerMinute: read.number('restartsPerMinute'),
     emptyValues: read.boolean('allowEmptyValues'),
     staleAfterMs: read.number('staleAfter') * 1000,
     concurrency: Math.trunc(read.number('concurrency')),
     labelsNotCopied: read.list('labelsNotCopied'),
-    logLevel: read.choice('logLevel') as LogLevel,
-    logFormat: read.choice('logFormat') as LogFormat,
+    logLevel: read.choice('logLevel', LOG_LEVELS),
+    logFormat: read.choice('logFormat', LOG_FORMATS),
     metricsAddress: read.address('metricsAddress'),
     probeAddress: read.address('probeAddress'),
     kubeconfig: flags.kubeconfig || undefined,
     ownNamespace: text('ownNamespace'),
+    podName: text('podName'),
     instance: text('instance') ?? '',
+    leaderElection: read.boolean('leaderElection'),
+    dryRun: read.boolean('dryRun'),
   }
 }
 
 function createReader(text: (key: SettingKey) => string | undefined) {
-  const list = (key: SettingKey) =>
+  const list = (key: KeyOf<'list'>) =>
     (text(key) ?? '')
       .split(',')
       .map((part) => part.trim())
       .filter((part) => part !== '')
   return {
     list,
-    number(key: SettingKey): number {
-      const { kind }: SettingInfo = SETTINGS[key]
-      const value = Number(text(key))
-      if (kind.type !== 'number') return value
-      if (value >= kind.min && value <= kind.max) return value
-      throw invalid(key, `a number of ${kind.unit} between ${kind.min} and ${kind.max}`)
+    number(key: KeyOf<'number'>): number {
+      const { min, max, unit } = SETTINGS[key].kind
+      const value = /^\d+(\.\d+)?$/.test(text(key) ?? '') ? Number(text(key)) : Number.NaN
+      if (value >= min && value <= max) return value
+      throw invalid(key, `a number of ${unit} between ${min} and ${max}`)
     },
-    boolean(key: SettingKey): boolean {
-      const value = (text(key) ?? '').toLowerCase()
-      if (['true', 't', '1'].includes(value)) return true
-      if (['false', 'f', '0'].includes(value)) return false
-      throw invalid(key, 'true or false')
+    boolean(key: KeyOf<'boolean'>): boolean {
+      const value = booleanOf(text(key))
+      if (value === undefined) throw invalid(key, 'true or false')
+      return value
     },
-    choice(key: SettingKey): string {
-      const { kind }: SettingInfo = SETTINGS[key]
-      const value = text(key) ?? ''
-      if (kind.type === 'choice' && kind.of.includes(value)) return value
-      throw invalid(key, kind.type === 'choice' ? `one of ${kind.of.join(', ')}` : 'a choice')
+    autoRestart(key: 'autoRestart'): Settings['autoRestart'] {
+      if (text(key)?.toLowerCase() === 'notify') return 'notify'
+      const value = booleanOf(text(key))
+      if (value === undefined) throw invalid(key, `one of ${AUTO_RESTARTS.join(', ')}`)
+      return value ? 'true' : 'false'
     },
-    address(key: SettingKey): Address | undefined {
+    choice<T extends string>(key: KeyOf<'choice'>, of: readonly T[]): T {
+      const value = of.find((one) => one === text(key))
+      if (value === undefined) throw invalid(key, `one of ${of.join(', ')}`)
+      return value
+    },
+    address(key: KeyOf<'address'>): Address | undefined {
       const value = text(key) ?? 'off'
       if (value === 'off' || value === '0') return undefined
       const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(value) ?? []
       if (port === '' || Number(port) > 65_535) throw invalid(key, 'host:port, :port or off')
-      return { host: host.replace(/^\[|\]$/g, '') || '::', port: Number(port) }
+      return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
     },
     /** A typing error must not widen the scope to all namespaces. */
-    namespaces(key: SettingKey): readonly string[] | undefined {
+    namespaces(key: KeyOf<'list'>): readonly string[] | undefined {
       const value = text(key)
       if (value === undefined || value.trim() === '*') return undefined
       const found = [...new Set(list(key))]
@@ -106,6 +117,13 @@ function createReader(text: (key: SettingKey) => string | undefined) {
       throw invalid(key, 'names of namespaces separated by commas, or * for all')
     },
   }
+}
+
+/** A boolean as the incumbent takes it; undefined for anything else. */
+function booleanOf(text = ''): boolean | undefined {
+  const value = text.toLowerCase()
+  if (['true', 't', '1'].includes(value)) return true
+  return ['false', 'f', '0'].includes(value) ? false : undefined
 }
 
 function invalid(key: SettingKey, wanted: string): KeyferryError {

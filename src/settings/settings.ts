@@ -13,7 +13,11 @@ export interface Settings {
   readonly pollingIntervalMs: number
   /** Undefined: all namespaces. */
   readonly watchNamespaces: readonly string[] | undefined
-  readonly autoRestart: boolean
+  /** Which resources and annotated workloads are served; empty: all. */
+  readonly itemSelector: string
+  readonly vaultPolicyFile: string | undefined
+  readonly autoRestart: (typeof AUTO_RESTARTS)[number]
+  readonly restartOnRemap: boolean
   readonly restartDelayMs: number
   readonly restartsPerMinute: number
   readonly emptyValues: boolean
@@ -28,7 +32,11 @@ export interface Settings {
   readonly kubeconfig: string | undefined
   /** Namespace of the operator itself; undefined: that of the ServiceAccount or kubeconfig. */
   readonly ownNamespace: string | undefined
+  /** Name of the operator's own Pod; undefined outside of a cluster. */
+  readonly podName: string | undefined
   readonly instance: string
+  readonly leaderElection: boolean
+  readonly dryRun: boolean
 }
 
 /** How much is logged. */
@@ -41,8 +49,12 @@ export const LOG_LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const
 /** `text` is for people. */
 export const LOG_FORMATS = ['json', 'text'] as const
 
+/** What happens to workloads when no annotation says otherwise. */
+export const AUTO_RESTARTS = ['false', 'true', 'notify'] as const
+
 /** A TCP address to listen on. */
 export interface Address {
+  /** Empty: all interfaces. */
   readonly host: string
   readonly port: number
 }
@@ -54,8 +66,15 @@ export type SettingKind =
   | { readonly type: 'boolean' }
   | { readonly type: 'choice'; readonly of: readonly string[] }
   | { readonly type: 'address' }
-  /** A number between bounds; `unit` is what the text counts in. */
-  | { readonly type: 'number'; readonly min: number; readonly max: number; readonly unit: string }
+  | NumberKind
+
+/** A number between bounds; `unit` is what the text counts in. */
+export interface NumberKind {
+  readonly type: 'number'
+  readonly min: number
+  readonly max: number
+  readonly unit: string
+}
 
 /** One setting as people see it. */
 export interface SettingInfo {
@@ -67,7 +86,7 @@ export interface SettingInfo {
   readonly help: string
 }
 
-const seconds = (min: number, max: number): SettingKind => ({
+const seconds = (min: number, max: number): NumberKind => ({
   type: 'number',
   min,
   max,
@@ -107,11 +126,27 @@ export const SETTINGS = {
     kind: { type: 'list' },
     help: 'namespaces to serve, separated by commas; all when unset or *',
   },
+  itemSelector: {
+    name: 'ITEM_SELECTOR',
+    kind: { type: 'text' },
+    help: 'label selector for the resources and annotated workloads to serve; all when unset',
+  },
+  vaultPolicyFile: {
+    name: 'VAULT_POLICY_FILE',
+    kind: { type: 'text' },
+    help: 'file that says which namespaces may draw from which vaults; read again when it changes',
+  },
   autoRestart: {
     name: 'AUTO_RESTART',
+    kind: { type: 'choice', of: AUTO_RESTARTS },
+    fallback: 'false',
+    help: 'whether workloads restart, or are told by an Event, when no annotation says otherwise',
+  },
+  restartOnRemap: {
+    name: 'RESTART_ON_REMAP',
     kind: { type: 'boolean' },
     fallback: 'false',
-    help: 'whether workloads restart when no annotation says otherwise',
+    help: 'whether a change of content by an update or a setting of Keyferry itself restarts, too',
   },
   restartDelay: {
     name: 'RESTART_DELAY',
@@ -182,6 +217,23 @@ export const SETTINGS = {
     kind: { type: 'text' },
     help: 'namespace of the operator itself; that of its ServiceAccount when unset',
   },
+  podName: {
+    name: 'POD_NAME',
+    kind: { type: 'text' },
+    help: 'name of the operator’s own Pod, which Events about Connect are about',
+  },
+  leaderElection: {
+    name: 'LEADER_ELECTION',
+    kind: { type: 'boolean' },
+    fallback: 'true',
+    help: 'whether a Lease decides which of several replicas works',
+  },
+  dryRun: {
+    name: 'DRY_RUN',
+    kind: { type: 'boolean' },
+    fallback: 'false',
+    help: 'shadow mode: nothing at all is written; differences go to the log and to metrics',
+  },
   instance: {
     name: 'INSTANCE',
     kind: { type: 'text' },
@@ -192,6 +244,11 @@ export const SETTINGS = {
 
 /** A key of {@link SETTINGS}. */
 export type SettingKey = keyof typeof SETTINGS
+
+/** The settings whose text is read in one way. */
+export type KeyOf<T extends SettingKind['type']> = {
+  [K in SettingKey]: (typeof SETTINGS)[K]['kind']['type'] extends T ? K : never
+}[SettingKey]
 
 /** The flag of a setting: `--polling-interval`. */
 export function flagOf({ name }: SettingInfo): string {

@@ -20,6 +20,7 @@ export function plain(status: number, text: string): Page {
  * Serves pages by GET until `signal` aborts: small, without a framework, because every pod carries
  * it.
  *
+ * @param address an empty host means all interfaces
  * @throws KeyferryError SETTING_INVALID when the address cannot be listened on
  */
 export async function servePages(
@@ -27,6 +28,7 @@ export async function servePages(
   pages: Pages,
   signal: AbortSignal,
 ): Promise<{ readonly port: number }> {
+  const { host, port } = address
   const server = createServer(
     { requestTimeout: 10_000, headersTimeout: 5_000 },
     (request, response) => {
@@ -35,25 +37,30 @@ export async function servePages(
   )
   server.maxConnections = 256
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  server.once('error', reject)
-  server.listen(address.port, address.host, resolve)
+  // Stays: an error later on, such as of a connection that cannot be accepted, ends nothing.
+  server.on('error', reject)
+  // Without a host Node takes all interfaces, of IPv6 too where the machine has it.
+  server.listen({ port, ...(host === '' ? {} : { host }) }, resolve)
   await promise.catch((cause: unknown) => {
     throw new KeyferryError('SETTING_INVALID', {
-      message: `cannot listen on ${address.host}:${address.port} (${(cause as { code?: string }).code})`,
+      message: `cannot listen on ${host}:${port} (${(cause as { code?: string }).code})`,
       remedy: 'Choose another address with METRICS_ADDRESS or PROBE_ADDRESS, or off.',
       retry: 'on-change',
     })
   })
-  signal.addEventListener('abort', () => {
+  const stop = () => {
     server.close()
     server.closeAllConnections()
-  })
+  }
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop)
   const bound = server.address()
-  return { port: typeof bound === 'object' && bound ? bound.port : address.port }
+  return { port: typeof bound === 'object' && bound ? bound.port : port }
 }
 
 async function answer(pages: Pages, method: string, url: string, response: ServerResponse) {
-  const page = pages[url.split('?', 1)[0] ?? '']
+  const path = url.split('?', 1)[0] ?? ''
+  const page = Object.hasOwn(pages, path) ? pages[path] : undefined
   const { status, type, text } = await produce(method, page)
   response.writeHead(status, { 'content-type': type, 'x-content-type-options': 'nosniff' })
   response.end(method === 'HEAD' ? '' : text)

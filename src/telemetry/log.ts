@@ -19,7 +19,7 @@ export interface Destination {
  * A logger. Errors are reduced to code, message, remedy and status: never headers, bodies or
  * whatever else a cause may carry.
  */
-export function createLog(options: LogOptions, to: Destination = process.stdout): Logger {
+export function createLog(options: LogOptions, to: Destination = standardOutput()): Logger {
   const destination = options.format === 'json' ? to : asText(to)
   return pino(
     {
@@ -27,7 +27,8 @@ export function createLog(options: LogOptions, to: Destination = process.stdout)
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: describeError },
+      errorKey: 'error',
+      serializers: { error: describeError, err: describeError },
       // A second net below the types: these names never belong into a log.
       redact: {
         paths: [
@@ -49,14 +50,21 @@ export function createLog(options: LogOptions, to: Destination = process.stdout)
   )
 }
 
+/** Written at once: nothing is lost when the process ends. */
+function standardOutput(): Destination {
+  return pino.destination({ fd: 1, sync: true })
+}
+
 /** What may be told of an error. */
 export function describeError(error: unknown): Readonly<Record<string, unknown>> {
-  if (!(error instanceof KeyferryError)) {
-    const { name, stack } = error instanceof Error ? error : { name: 'unknown', stack: undefined }
-    return { name, stack }
+  if (error instanceof KeyferryError) {
+    const { code, message, remedy, status, reason } = error
+    return { code, message, remedy, status, reason }
   }
-  const { code, message, remedy, status, reason } = error
-  return { code, message, remedy, status, reason }
+  if (!(error instanceof Error)) return { name: 'unknown' }
+  const { name, message, stack = '' } = error
+  // A parser's message quotes the text around the fault, which may be a Secret.
+  return { name, stack: error instanceof SyntaxError ? stack.replace(message, '…') : stack }
 }
 
 /** One line for people: time, level, message, the rest as `name=value`. */
@@ -66,14 +74,22 @@ function asText(to: Destination): Destination {
       const { time, level, msg, ...rest } = JSON.parse(line) as Record<string, unknown>
       const details = Object.entries(rest).map(([name, value]) => `${name}=${textOf(value)}`)
       const clock = String(time).slice(11, 19)
-      to.write([clock, String(level).toUpperCase().padEnd(5), msg, ...details].join(' ') + '\n')
+      const start = [clock, String(level).toUpperCase().padEnd(5), visible(String(msg))]
+      to.write([...start, ...details].join(' ') + '\n')
     },
   }
 }
 
 function textOf(value: unknown): string {
   if (typeof value === 'object' && value !== null && 'message' in value) {
-    return JSON.stringify(value.message)
+    return visible(JSON.stringify(value.message))
   }
-  return typeof value === 'string' && /^[^\s"=]+$/.test(value) ? value : JSON.stringify(value)
+  const plain = typeof value === 'string' && /^[^\s"=]+$/.test(value)
+  return visible(plain ? value : JSON.stringify(value))
+}
+
+/** What would move the cursor or turn the direction of text is written as an escape. */
+function visible(text: string): string {
+  const escape = (one: string) => `\\u{${one.codePointAt(0)?.toString(16)}}`
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, escape)
 }

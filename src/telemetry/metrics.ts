@@ -20,6 +20,10 @@ export interface Metrics {
   readonly pollSeconds: prom.Histogram
   /** Whether the last poll could list the vaults: 1 or 0. */
   readonly connectUp: prom.Gauge
+  /** Whether this process holds the Lease: 1 or 0. */
+  readonly leader: prom.Gauge
+  /** What shadow mode would have done, by kind. */
+  readonly differences: prom.Counter<'kind'>
   /** Exposition format of everything. */
   print(): Promise<string>
   readonly contentType: string
@@ -40,6 +44,8 @@ export function createMetrics(gauges: Gauges): Metrics {
   const registers = [registry]
   const counter = <T extends string>(name: string, help: string, labelNames: readonly T[] = []) =>
     new prom.Counter<T>({ name: `keyferry_${name}`, help, labelNames, registers })
+  const gauge = (name: string, help: string) =>
+    new prom.Gauge({ name: `keyferry_${name}`, help, registers })
   const waiting = new prom.Gauge({
     name: 'keyferry_queue_waiting',
     help: 'Keys that wait for a worker.',
@@ -81,11 +87,9 @@ export function createMetrics(gauges: Gauges): Metrics {
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60],
       registers,
     }),
-    connectUp: new prom.Gauge({
-      name: 'keyferry_connect_up',
-      help: 'Whether the last poll could list the vaults.',
-      registers,
-    }),
+    connectUp: gauge('connect_up', 'Whether the last poll could list the vaults.'),
+    leader: gauge('leader', 'Whether this process holds the Lease.'),
+    differences: counter('shadow_differences_total', 'What shadow mode would have done.', ['kind']),
     print: () => registry.metrics(),
     contentType: registry.contentType,
   }

@@ -33,6 +33,7 @@ export const RESOURCES = {
     kind: 'OnePasswordItem',
   },
   secrets: core('secrets', 'Secret'),
+  configmaps: core('configmaps', 'ConfigMap'),
   namespaces: core('namespaces', 'Namespace'),
   events: { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' },
   deployments: apps('deployments', 'Deployment'),

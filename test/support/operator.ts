@@ -34,6 +34,8 @@ export async function startOperator(options: {
       POLLING_INTERVAL: '1',
       RESTART_DELAY: '0.2',
       RESTARTS_PER_MINUTE: '6000',
+      // A test that kills its operator would otherwise wait for the Lease to run out.
+      LEADER_ELECTION: 'false',
       LOG_LEVEL: 'debug',
       PROBE_ADDRESS: `127.0.0.1:${probe}`,
       METRICS_ADDRESS: `127.0.0.1:${metrics}`,

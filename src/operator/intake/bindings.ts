@@ -1,22 +1,27 @@
 import type { ItemPath } from '../../connect/item-path.ts'
-import type { Resolution } from '../plan/types.ts'
+import type { Paths } from '../plan/render.ts'
+import type { References, Resolution } from '../plan/types.ts'
 
 /**
- * Which item each claim's path meant when the claim was last worked: a poll enqueues those for
- * which it means something else now.
+ * Which items each claim's paths meant when the claim was last worked: a poll enqueues those for
+ * which one means something else now.
  */
 export interface Bindings {
   /** @param key of the claim */
-  note(key: string, path: ItemPath, resolution: Resolution): void
+  note(key: string, paths: Paths, references: References): void
   drop(key: string): void
   /** Ids of the vaults that claims draw from. */
-  vaults(): ReadonlySet<string>
-  /** Keys of the claims whose path now means another item, another version, or none. */
+  vaults(): Iterable<string>
+  /** Keys of the claims of which a path now means another item, another version, or none. */
   outdated(peek: Peek): Iterable<string>
 }
 
 /** What a path means by what is held; see `Catalog.peek`. */
-export type Peek = (path: ItemPath, boundId: string | undefined) => Resolution | undefined
+export type Peek = (question: {
+  readonly namespace: string
+  readonly path: ItemPath
+  readonly boundId: string | undefined
+}) => Resolution | undefined
 
 interface Binding {
   readonly path: ItemPath
@@ -27,35 +32,44 @@ interface Binding {
 
 /** No bindings yet. */
 export function createBindings(): Bindings {
-  const bindings = new Map<string, Binding>()
+  const claims = new Map<string, readonly Binding[]>()
   return {
-    note(key, path, resolution) {
-      bindings.set(key, bindingOf(path, resolution))
+    note(key, paths, references) {
+      const bindings = [...paths].map(([name, path]) => bindingOf(path, references.get(name)))
+      claims.set(key, bindings)
     },
-    drop: (key) => void bindings.delete(key),
-    vaults() {
-      const used = new Set<string>()
-      for (const { vaultId } of bindings.values()) if (vaultId) used.add(vaultId)
-      return used
+    drop(key) {
+      claims.delete(key)
+    },
+    *vaults() {
+      for (const bindings of claims.values()) {
+        for (const { vaultId } of bindings) if (vaultId) yield vaultId
+      }
     },
     *outdated(peek) {
-      for (const [key, binding] of bindings) {
-        const now = peek(binding.path, binding.itemId)
-        if (now && !same(binding, bindingOf(binding.path, now))) yield key
+      for (const [key, bindings] of claims) {
+        const namespace = key.slice(0, key.indexOf('/'))
+        if (bindings.some((binding) => hasMoved(binding, namespace, peek))) yield key
       }
     },
   }
 }
 
-function bindingOf(path: ItemPath, resolution: Resolution): Binding {
-  if (resolution.kind !== 'found') {
-    const vaultId = resolution.kind === 'no-item' ? resolution.vaultId : undefined
+function hasMoved(binding: Binding, namespace: string, peek: Peek): boolean {
+  const { path, itemId: boundId } = binding
+  const now = peek({ namespace, path, boundId })
+  return now !== undefined && !isSame(binding, bindingOf(path, now))
+}
+
+function bindingOf(path: ItemPath, resolution: Resolution | undefined): Binding {
+  if (resolution?.kind !== 'found') {
+    const vaultId = resolution?.kind === 'no-item' ? resolution.vaultId : undefined
     return { path, vaultId, itemId: undefined, version: 0 }
   }
   const { vault, id, version } = resolution.item
   return { path, vaultId: vault.id, itemId: id, version }
 }
 
-function same(a: Binding, b: Binding): boolean {
+function isSame(a: Binding, b: Binding): boolean {
   return a.vaultId === b.vaultId && a.itemId === b.itemId && a.version === b.version
 }

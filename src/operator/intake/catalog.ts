@@ -6,9 +6,10 @@ import type { ConnectClient } from '../../connect/client.ts'
 import type { ItemPath } from '../../connect/item-path.ts'
 import { findItem, findVault } from '../../connect/lookup.ts'
 import type { Vault } from '../../connect/model.ts'
-import { isKeyferryError, type KeyferryError } from '../../errors.ts'
+import { isKeyferryError, KeyferryError } from '../../errors.ts'
 import type { Clock } from '../../kube/clock.ts'
 import type { Resolution } from '../plan/types.ts'
+import type { VaultPolicy } from '../vault-policy.ts'
 import { createDoubts } from './doubts.ts'
 import { candidates, type ItemList, mergeItems } from './item-list.ts'
 
@@ -20,11 +21,19 @@ export interface Outage {
 
 /** A path to resolve. */
 export interface Question {
+  /** Who asks: not every namespace may draw from every vault. */
+  readonly namespace: string
   readonly path: ItemPath
   /** The item that the path meant before. */
   readonly boundId: string | undefined
+}
+
+/** A question with its urgency. */
+export interface TimedQuestion extends Question {
   /** When it was asked first. Monotonic milliseconds. */
   readonly askedAt: number
+  /** Whether only a list that is younger than the question will do, also for what is there. */
+  readonly fresh: boolean
 }
 
 /** See the head of this file. */
@@ -34,9 +43,9 @@ export interface Catalog {
    * list says that is younger than the question; lists are made every two seconds at most, for all
    * questions together.
    */
-  resolve(question: Question, signal: AbortSignal): Promise<Resolution>
+  resolve(question: TimedQuestion, signal: AbortSignal): Promise<Resolution>
   /** What a path means by what is held; undefined when that does not tell. */
-  peek(path: ItemPath, boundId: string | undefined): Resolution | undefined
+  peek(question: Question): Resolution | undefined
   /**
    * Looks for changes in the vaults that `used` names: one request, and one per vault that moved.
    *
@@ -44,71 +53,94 @@ export interface Catalog {
    * @throws KeyferryError when the vaults cannot be listed
    */
   refresh(used: ReadonlySet<string>, signal: AbortSignal): Promise<boolean>
-  /** The failure of listing vaults, while it lasts. */
-  outage(): Outage | undefined
+  /** The failure of listing the vaults, or the items of one of these, while it lasts. */
+  outage(vaultIds: Iterable<string>): Outage | undefined
+  /** All failures that last, by vault; under the empty id that of listing the vaults. */
+  outages(): ReadonlyMap<string, Outage>
 }
 
 /** Milliseconds after which a vault's items are listed although its versions stand still. */
 const FULL_READ_MS = 3_600_000
 /** Milliseconds between two lists that are made because a name is not there. */
 const LIST_INTERVAL_MS = 2_000
-/** Milliseconds for which one failure to list the vaults answers all who ask. */
-const HOLD_MS = 5_000
 /** Reads that confirm a version that went back, and something that vanished. */
 const BACK_READS = 3
 const GONE_READS = 2
 
+/** What the catalog stands on. */
+export interface CatalogDeps {
+  readonly client: ConnectClient
+  readonly clock: Clock
+  /** The vault policy of this moment. */
+  readonly policy: () => VaultPolicy
+}
+
 /** An empty catalog. */
-export function createCatalog(client: ConnectClient, clock: Clock): Catalog {
+export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
   const vaults = createVaults(client, clock)
   const lists = createLists(client, clock)
 
-  function peek(path: ItemPath, boundId: string | undefined): Resolution | undefined {
+  function peek({ namespace, path, boundId }: Question): Resolution | undefined {
     const held = vaults.held()
     if (held === undefined) return undefined
     const vault = findVault(held.all, path.vault)
     if (vault === undefined) return { kind: 'no-vault' }
+    if (!policy().allows(namespace, vault)) return { kind: 'not-allowed' }
     const list = lists.held(vault)
     if (list === undefined) return undefined
     const item = findItem(candidates(list, path.item), path.item, boundId)
     return item ? { kind: 'found', item } : { kind: 'no-item', vaultId: vault.id }
   }
 
-  /** When the list was made that says whether the name is there. */
-  function listedAt(path: ItemPath): number {
+  /** When the list was made that says what the name means. */
+  function listedAt({ path }: Question): number {
     const held = vaults.held()
     const vault = held && findVault(held.all, path.vault)
     const at = vault ? lists.held(vault)?.listedAt : held?.at
     return at ?? Number.NEGATIVE_INFINITY
   }
 
+  async function load({ namespace, path }: Question, signal: AbortSignal): Promise<void> {
+    const vault = findVault(await vaults.recent(signal), path.vault)
+    if (vault && policy().allows(namespace, vault)) await lists.list(vault, signal)
+  }
+
   return {
     peek,
-    async resolve({ path, boundId, askedAt }, signal) {
-      const held = peek(path, boundId)
-      const at = listedAt(path)
-      if (held && (held.kind === 'found' || at >= askedAt)) return held
+    async resolve(question, signal) {
+      const held = peek(question)
+      const at = listedAt(question)
+      const enough = held?.kind === 'found' && !question.fresh
+      if (held && (enough || at >= question.askedAt || held.kind === 'not-allowed')) return held
       const waitMs = at + LIST_INTERVAL_MS - clock.now()
       if (held && waitMs > 0) return { kind: 'later', ms: waitMs }
       try {
-        const all = await vaults.recent(signal)
-        const vault = findVault(all, path.vault)
-        if (vault) await lists.list(vault, signal)
+        await load(question, signal)
       } catch (error) {
         if (isKeyferryError(error)) return { kind: 'unknown', error }
         throw error
       }
-      return peek(path, boundId) ?? { kind: 'no-vault' }
+      return peek(question) ?? { kind: 'no-vault' }
     },
     async refresh(used, signal) {
       const before = vaults.held()?.all
       const all = await vaults.list(signal)
       const due = all.filter((vault) => used.has(vault.id) && lists.isDue(vault))
+      // A vault that cannot be listed leaves its outage behind, and does not keep the others waiting.
       const results = await Promise.allSettled(due.map((vault) => lists.list(vault, signal)))
       signal.throwIfAborted()
+      lists.prune(used)
       return results.some(({ status }) => status === 'fulfilled') || !sameNames(before, all)
     },
-    outage: vaults.outage,
+    outage(vaultIds) {
+      const global = vaults.outage()
+      if (global) return global
+      return [...vaultIds].map((id) => lists.outages.get(id)).find((one) => one !== undefined)
+    },
+    outages() {
+      const global = vaults.outage()
+      return global ? new Map([['', global]]) : lists.outages.all()
+    },
   }
 }
 
@@ -117,29 +149,21 @@ function createVaults(client: ConnectClient, clock: Clock) {
   const gone = createDoubts(clock, GONE_READS)
   let held: { readonly all: readonly Vault[]; readonly at: number } | undefined
   let running: Promise<readonly Vault[]> | undefined
-  let failure: { readonly error: KeyferryError; since: number; at: number } | undefined
+  const outages = createOutages(clock)
 
   async function fetch(signal: AbortSignal): Promise<readonly Vault[]> {
     const at = clock.now()
-    try {
+    return outages.watch('', async () => {
       const answered = await client.vaults(signal)
       const named = new Set(answered.map(({ id }) => id))
       for (const id of named) gone.clear(id)
       const missed = (held?.all ?? []).filter(({ id }) => !named.has(id) && !gone.confirm(id))
       held = { all: [...answered, ...missed], at }
-      failure = undefined
       return held.all
-    } catch (error) {
-      if (isKeyferryError(error)) {
-        failure = { error, since: failure?.since ?? at, at: clock.now() }
-      }
-      throw error
-    }
+    })
   }
 
   function list(signal: AbortSignal): Promise<readonly Vault[]> {
-    const heldMs = Math.max(HOLD_MS, failure?.error.retryAfterMs ?? 0)
-    if (failure && clock.now() - failure.at < heldMs) return Promise.reject(failure.error)
     running ??= fetch(signal).finally(() => (running = undefined))
     return running
   }
@@ -152,7 +176,7 @@ function createVaults(client: ConnectClient, clock: Clock) {
       const young = held && clock.now() - held.at < LIST_INTERVAL_MS
       return young ? Promise.resolve(held?.all ?? []) : list(signal)
     },
-    outage: () => failure && { error: failure.error, ms: clock.now() - failure.since },
+    outage: () => outages.get(''),
   }
 }
 
@@ -162,14 +186,22 @@ function createLists(client: ConnectClient, clock: Clock) {
   const running = new Map<string, Promise<void>>()
   const vaultsBack = createDoubts(clock, BACK_READS)
   const doubts = { back: createDoubts(clock, BACK_READS), gone: createDoubts(clock, GONE_READS) }
+  const outages = createOutages(clock)
 
   async function fetch(vault: Vault, signal: AbortSignal): Promise<void> {
-    const answered = await client.items(vault.id, signal)
+    const answered = await outages.watch(vault.id, () => client.items(vault.id, signal))
     const now = clock.now()
     lists.set(vault.id, mergeItems(vault, lists.get(vault.id), answered, { doubts, now }))
   }
 
   return {
+    outages,
+    /** Forgets vaults that nobody has used for long. */
+    prune(used: ReadonlySet<string>): void {
+      for (const [id, { listedAt }] of lists) {
+        if (!used.has(id) && clock.now() - listedAt >= FULL_READ_MS) lists.delete(id)
+      }
+    },
     held: ({ id }: Vault) => lists.get(id),
     list(vault: Vault, signal: AbortSignal): Promise<void> {
       const present = running.get(vault.id)
@@ -189,6 +221,47 @@ function createLists(client: ConnectClient, clock: Clock) {
       return content > 0 || attributes > 0 || clock.now() - list.listedAt >= FULL_READ_MS
     },
   }
+}
+
+/** Failures that last, by vault. */
+function createOutages(clock: Clock) {
+  const failures = new Map<string, { readonly error: KeyferryError; readonly since: number }>()
+  const outageOf = (id: string): Outage | undefined => {
+    const failure = failures.get(id)
+    return failure && { error: failure.error, ms: clock.now() - failure.since }
+  }
+  return {
+    get: outageOf,
+    all(): ReadonlyMap<string, Outage> {
+      const all = new Map<string, Outage>()
+      for (const id of failures.keys()) all.set(id, outageOf(id) as Outage)
+      return all
+    },
+    /** Runs a request and notes whether it failed. */
+    async watch<T>(id: string, request: () => Promise<T>): Promise<T> {
+      const at = clock.now()
+      try {
+        const answer = await request()
+        failures.delete(id)
+        return answer
+      } catch (cause) {
+        const error = asListFailure(cause)
+        if (isKeyferryError(error)) failures.set(id, { error, since: failures.get(id)?.since ?? at })
+        throw error
+      }
+    },
+  }
+}
+
+/** A list that is too large is no item that is too large: nobody can mend it in an item. */
+function asListFailure(error: unknown): unknown {
+  if (!isKeyferryError(error, 'CONNECT_ANSWER_TOO_LARGE')) return error
+  const { message } = error
+  return new KeyferryError('CONNECT_BAD_ANSWER', {
+    message,
+    remedy: 'Divide the vault: a list of its items must fit into 64 MiB.',
+    retry: 'soon',
+  })
 }
 
 function sameNames(a: readonly Vault[] | undefined, b: readonly Vault[]): boolean {

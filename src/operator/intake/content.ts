@@ -5,18 +5,24 @@ import { type ItemContent, MAX_SECRET_BYTES } from '../plan/content.ts'
 
 /** Reads whole items: fields, URLs and files. */
 export interface ContentReader {
-  /** @throws KeyferryError when the item or one of its files cannot be read: never a part of it */
-  read(item: ItemSummary, signal: AbortSignal): Promise<ItemContent>
+  /**
+   * @param wants which files are needed
+   * @throws KeyferryError when the item or one of its files cannot be read: never a part of it
+   */
+  read(item: ItemSummary, wants: FilesWanted, signal: AbortSignal): Promise<ItemContent>
 }
+
+/** All files of an item, or those with one of these ids or names in lower case. */
+export type FilesWanted = 'all' | ReadonlySet<string>
 
 /** One read for an item and version at a time, however many resources ask. Nothing is kept. */
 export function createContentReader(client: ConnectClient): ContentReader {
   const running = new Map<string, Promise<ItemContent>>()
 
-  async function fetch(id: ItemId, signal: AbortSignal): Promise<ItemContent> {
+  async function fetch(id: ItemId, wants: FilesWanted, signal: AbortSignal): Promise<ItemContent> {
     const item = await client.item(id, signal)
     const files = new Map<string, SecretValue>()
-    for (const { id: fileId } of fetchable(item.files)) {
+    for (const { id: fileId } of fetchable(item.files, wants)) {
       const bytes = await client.fileContent(id, fileId, MAX_SECRET_BYTES, signal)
       files.set(fileId, SecretValue.fromBytes(bytes))
     }
@@ -24,11 +30,12 @@ export function createContentReader(client: ConnectClient): ContentReader {
   }
 
   return {
-    read({ id: itemId, vault, version }, signal) {
-      const key = `${vault.id}/${itemId}@${version}`
+    read({ id: itemId, vault, version }, wants, signal) {
+      const files = wants === 'all' ? 'all' : [...wants].toSorted().join('\0')
+      const key = `${vault.id}/${itemId}@${version}:${files}`
       const present = running.get(key)
       if (present) return present
-      const started = fetch({ vaultId: vault.id, itemId }, signal).finally(() => {
+      const started = fetch({ vaultId: vault.id, itemId }, wants, signal).finally(() => {
         running.delete(key)
       })
       running.set(key, started)
@@ -37,10 +44,11 @@ export function createContentReader(client: ConnectClient): ContentReader {
   }
 }
 
-/** The files that are worth fetching: as many as a Secret can hold. */
-function* fetchable(files: readonly File[]): Generator<File> {
+/** The wanted files, as many as a Secret can hold. */
+function* fetchable(files: readonly File[], wants: FilesWanted): Generator<File> {
   let total = 0
   for (const file of files) {
+    if (wants !== 'all' && !wants.has(file.id) && !wants.has(file.name.toLowerCase())) continue
     total += file.size
     if (total > MAX_SECRET_BYTES) return
     yield file

@@ -1,4 +1,5 @@
 import type { Clock } from '../../kube/clock.ts'
+import { keyOf, type Tracked } from '../../kube/resource.ts'
 
 /**
  * What this process remembers of its runs, by claim: since when it fails, when it read from
@@ -7,8 +8,8 @@ import type { Clock } from '../../kube/clock.ts'
 export interface History {
   /** Milliseconds for which the claim has failed without a break. */
   failingMs(key: string): number
-  /** When a question of this generation was asked first. Monotonic milliseconds. */
-  askedAt(key: string, generation: number): number
+  /** When this question was asked first. Monotonic milliseconds. */
+  askedAt(key: string, question: string): number
   failed(key: string): void
   succeeded(key: string): void
   /** Milliseconds until Connect may be read again for this cause. */
@@ -17,10 +18,39 @@ export interface History {
   /** Repairs within the last minute. */
   recentRepairs(key: string): number
   didRepair(key: string): void
-  /** Notes that this version of a Secret holds the content that its digest names. */
-  noteVersion(secretKey: string, version: string): void
-  isKnownVersion(secretKey: string, version: string): boolean
+  /** The incumbent's finalizer was taken off, or its traces were found over ours. */
+  metIncumbent(key: string): void
+  /** Whether the incumbent came back again and again within ten minutes. */
+  isContested(key: string): boolean
+  /**
+   * Notes that Connect said the item is gone.
+   *
+   * @returns how often it said so, counting only sights that are `apartMs` apart
+   */
+  sawAbsence(key: string, itemId: string, apartMs: number): number
+  sawPresence(key: string): void
   drop(key: string): void
+}
+
+/** Versions of Secrets whose content is known because this process wrote them. */
+export interface OwnVersions {
+  note(secret: Tracked): void
+  isKnown(secret: Tracked): boolean
+  forget(secret: Tracked): void
+}
+
+/** Nothing written yet. */
+export function createOwnVersions(): OwnVersions {
+  const versions = new Map<string, string>()
+  return {
+    note(secret) {
+      versions.set(keyOf(secret), secret.resourceVersion)
+    },
+    isKnown: (secret) => versions.get(keyOf(secret)) === secret.resourceVersion,
+    forget(secret) {
+      versions.delete(keyOf(secret))
+    },
+  }
 }
 
 /** Why an applied claim's item is read again: it changed, or the Secret did. */
@@ -28,61 +58,86 @@ export type ReadCause = 'refresh' | 'repair'
 
 const READ_INTERVAL_MS = 10_000
 const REPAIRS_MS = 60_000
+const INCUMBENT_MS = 600_000
+/** Meetings with the incumbent after which it counts as running. */
+const INCUMBENT_MEETINGS = 2
 
 interface Entry {
-  failingSince?: number | undefined
-  asked?: { readonly generation: number; readonly at: number }
-  readAt?: Partial<Record<ReadCause, number>>
-  repairs?: number[]
+  readonly failingSince?: number | undefined
+  readonly asked?: { readonly question: string; readonly at: number }
+  readonly readAt?: Partial<Record<ReadCause, number>>
+  readonly repairs?: readonly number[]
+  readonly incumbent?: readonly number[]
+  readonly absence?:
+    | { readonly itemId: string; readonly count: number; readonly at: number }
+    | undefined
 }
 
 /** Nothing remembered yet. */
 export function createHistory(clock: Clock): History {
-  const entries = new Map<string, Entry>()
-  const versions = new Map<string, string>()
-
-  function change(key: string, change: (entry: Entry) => void): void {
-    const entry = entries.get(key) ?? {}
-    change(entry)
-    entries.set(key, entry)
-  }
-
-  function repairs(key: string): number[] {
-    const since = clock.now() - REPAIRS_MS
-    return (entries.get(key)?.repairs ?? []).filter((at) => at > since)
-  }
-
+  const { get, change, recent, drop } = createEntries(clock)
   return {
     failingMs(key) {
-      const since = entries.get(key)?.failingSince
+      const since = get(key).failingSince
       return since === undefined ? 0 : clock.now() - since
     },
-    askedAt(key, generation) {
-      const asked = entries.get(key)?.asked
-      if (asked?.generation === generation) return asked.at
+    askedAt(key, question) {
+      const { asked } = get(key)
+      if (asked?.question === question) return asked.at
       const at = clock.now()
-      change(key, (entry) => (entry.asked = { generation, at }))
+      change(key, { asked: { question, at } })
       return at
     },
-    failed: (key) => change(key, (entry) => (entry.failingSince ??= clock.now())),
+    failed(key) {
+      change(key, { failingSince: get(key).failingSince ?? clock.now() })
+    },
     succeeded(key) {
-      const entry = entries.get(key)
-      if (entry) entry.failingSince = undefined
+      if (get(key).failingSince !== undefined) change(key, { failingSince: undefined })
     },
     readWaitMs(key, cause) {
-      const at = entries.get(key)?.readAt?.[cause]
+      const at = get(key).readAt?.[cause]
       return at === undefined ? 0 : Math.max(0, at + READ_INTERVAL_MS - clock.now())
     },
     didRead(key, cause) {
-      change(key, (entry) => (entry.readAt = { ...entry.readAt, [cause]: clock.now() }))
+      change(key, { readAt: { ...get(key).readAt, [cause]: clock.now() } })
     },
-    recentRepairs: (key) => repairs(key).length,
+    recentRepairs: (key) => recent(get(key).repairs, REPAIRS_MS).length,
     didRepair(key) {
-      change(key, (entry) => (entry.repairs = [...repairs(key), clock.now()]))
+      change(key, { repairs: [...recent(get(key).repairs, REPAIRS_MS), clock.now()] })
     },
-    noteVersion: (secretKey, version) => void versions.set(secretKey, version),
-    isKnownVersion: (secretKey, version) => versions.get(secretKey) === version,
-    drop(key) {
+    metIncumbent(key) {
+      change(key, { incumbent: [...recent(get(key).incumbent, INCUMBENT_MS), clock.now()] })
+    },
+    isContested: (key) => recent(get(key).incumbent, INCUMBENT_MS).length >= INCUMBENT_MEETINGS,
+    sawAbsence(key, itemId, apartMs) {
+      const before = get(key).absence
+      const at = clock.now()
+      if (before?.itemId === itemId && at - before.at < apartMs) return before.count
+      const count = before?.itemId === itemId ? before.count + 1 : 1
+      change(key, { absence: { itemId, count, at } })
+      return count
+    },
+    sawPresence(key) {
+      if (get(key).absence !== undefined) change(key, { absence: undefined })
+    },
+    drop,
+  }
+}
+
+const NOTHING: Entry = {}
+
+/** The entries by claim; a claim of which nothing is remembered has none. */
+function createEntries(clock: Clock) {
+  const entries = new Map<string, Entry>()
+  return {
+    get: (key: string) => entries.get(key) ?? NOTHING,
+    change(key: string, members: Entry): void {
+      entries.set(key, { ...entries.get(key), ...members })
+    },
+    recent(times: readonly number[] | undefined, ms: number): readonly number[] {
+      return (times ?? []).filter((at) => at > clock.now() - ms)
+    },
+    drop(key: string): void {
       entries.delete(key)
     },
   }

@@ -4,15 +4,15 @@
  */
 import { keyOf } from '../../kube/resource.ts'
 import { RESTART } from '../annotations.ts'
-import type { Claim } from '../item.ts'
+import { type Claim, ONE_PASSWORD_ITEM, type Texts } from '../item.ts'
+import type { NamespaceView } from '../objects.ts'
 import type { SecretMeta } from '../plan/types.ts'
 import type { Workload } from '../plan/workload.ts'
-import type { NamespaceView } from '../objects.ts'
-import { BY_SECRET, type Views } from './views.ts'
+import { askersOf, BY_SECRET, type Views } from './views.ts'
 
 /** How urgent a key is. */
 export const PRIORITY = {
-  /** The resource's present generation was never applied. */
+  /** The present generation was never applied. */
   fresh: 0,
   /** The Secret is not what it should be. */
   repair: 1,
@@ -27,62 +27,103 @@ export type Priority = (typeof PRIORITY)[keyof typeof PRIORITY]
 
 /** Where keys go. */
 export interface KeySinks {
-  /** `namespace/name` of a claim. */
-  readonly claim: (key: string, priority: Priority) => void
+  /** `namespace/name` of a resource. */
+  readonly resource: (key: string, priority: Priority) => void
+  /** `namespace/name` of a Secret that workloads ask for. */
+  readonly workloads: (key: string, priority: Priority) => void
   /** `namespace/name` of a Secret that owes restarts. */
   readonly debt: (key: string) => void
-  /** Whether a version of a Secret is an own write that left the content as it was. */
-  readonly isOwnVersion: (secretKey: string, version: string) => boolean
+  /** A workload with the incumbent's finalizer. */
+  readonly release: (workload: Workload) => void
+  /** Whether a version of a Secret is an own write, whose run goes on to tell its status. */
+  readonly isOwnVersion: (secret: SecretMeta) => boolean
 }
 
 /** Feeds the sinks from the changes of the views, from now on. */
 export function subscribe(views: Views, sinks: KeySinks): void {
-  views.claims.subscribe((before, after) => {
-    for (const [key, priority] of keysOfClaim(views, before, after)) sinks.claim(key, priority)
-  })
-  views.secrets.subscribe((before, after) => {
-    const key = keyOf((after ?? before) as SecretMeta)
-    if (after && RESTART in after.annotations) sinks.debt(key)
-    // The run that wrote this version goes on to tell its status: nothing is left to look at.
-    if (after && sinks.isOwnVersion(key, after.resourceVersion)) return
-    for (const claim of views.claims.find(BY_SECRET, key)) {
-      if (isUnseen(claim, after)) sinks.claim(keyOf(claim), PRIORITY.repair)
-    }
-  })
-  const workloadChanged = (before: Workload | undefined, after: Workload | undefined) => {
-    const { namespace, uses } = (after ?? before) as Workload
-    for (const name of uses) owing(views, namespace, name, sinks)
+  views.claims.subscribe((before, after) => claimChanged(views, sinks, { before, after }))
+  views.secrets.subscribe((before, after) => secretChanged(views, sinks, { before, after }))
+  for (const store of Object.values(views.workloads)) {
+    store.subscribe((before, after) => workloadChanged(views, sinks, { before, after }))
   }
-  for (const store of Object.values(views.workloads)) store.subscribe(workloadChanged)
   views.namespaces.subscribe((before, after) => {
     if (before?.autoRestart === after?.autoRestart) return
-    for (const { namespace, name } of views.secrets.values()) {
-      if (namespace === ((after ?? before) as NamespaceView).name)
-        owing(views, namespace, name, sinks)
+    const { name } = (after ?? before) as NamespaceView
+    for (const secret of views.secrets.values()) {
+      if (secret.namespace === name && RESTART in secret.annotations) sinks.debt(keyOf(secret))
     }
   })
 }
 
-function owing(views: Views, namespace: string, name: string, { debt }: KeySinks): void {
-  const secret = views.secrets.get({ namespace, name })
-  if (secret && RESTART in secret.annotations) debt(`${namespace}/${name}`)
+interface Change<T> {
+  readonly before: T | undefined
+  readonly after: T | undefined
 }
 
 /**
  * A claim that changed in what decisions rest on; never one whose status alone moved, which is our
- * own doing. With a claim, those of the same Secret are to be looked at too.
+ * own doing. Those that ask for the same Secret are to be looked at too.
  */
-function* keysOfClaim(
-  views: Views,
-  before: Claim | undefined,
-  after: Claim | undefined,
-): Generator<[string, Priority]> {
+function claimChanged(views: Views, sinks: KeySinks, { before, after }: Change<Claim>): void {
   if (before && after && !differs(before, after)) return
   const claim = (after ?? before) as Claim
-  yield [keyOf(claim), after && isFresh(after) ? PRIORITY.fresh : PRIORITY.refresh]
+  sinks.resource(keyOf(claim), after && isFresh(after) ? PRIORITY.fresh : PRIORITY.refresh)
   for (const { namespace, spec } of [before, after].filter((one) => one !== undefined)) {
-    for (const other of views.claims.find(BY_SECRET, `${namespace}/${spec.secretName}`)) {
-      if (other.uid !== claim.uid) yield [keyOf(other), PRIORITY.refresh]
+    const secretKey = `${namespace}/${spec.secretName}`
+    for (const other of views.claims.find(BY_SECRET, secretKey)) {
+      if (other.uid !== claim.uid) sinks.resource(keyOf(other), PRIORITY.refresh)
+    }
+    if (askersOf(views, secretKey).length > 0) sinks.workloads(secretKey, PRIORITY.refresh)
+  }
+}
+
+function secretChanged(views: Views, sinks: KeySinks, { before, after }: Change<SecretMeta>): void {
+  const key = keyOf((after ?? before) as SecretMeta)
+  if (after && RESTART in after.annotations) sinks.debt(key)
+  // The run that wrote this version goes on to tell its status: nothing is left to look at.
+  if (after && sinks.isOwnVersion(after)) return
+  for (const claim of views.claims.find(BY_SECRET, key)) {
+    if (isUnseen(claim, after)) sinks.resource(keyOf(claim), PRIORITY.repair)
+  }
+  if (askersOf(views, key).length > 0) sinks.workloads(key, PRIORITY.repair)
+}
+
+function workloadChanged(views: Views, sinks: KeySinks, { before, after }: Change<Workload>): void {
+  const workload = (after ?? before) as Workload
+  const { namespace } = workload
+  for (const name of workload.uses) {
+    const secret = views.secrets.get({ namespace, name })
+    if (secret && RESTART in secret.annotations) sinks.debt(keyOf(secret))
+  }
+  if (after && after.finalizerAt !== -1) sinks.release(after)
+  if (before?.asks?.secretName !== after?.asks?.secretName || asked(before) !== asked(after)) {
+    for (const one of [before, after]) {
+      if (one?.asks) sinks.workloads(`${namespace}/${one.asks.secretName}`, PRIORITY.fresh)
+    }
+  }
+  // A Secret of a former name goes once nobody uses it.
+  const used = (one: Workload | undefined) => [...(one?.uses ?? []), ...(one?.pulls ?? [])]
+  for (const name of used(before)) {
+    if (!used(after).includes(name)) leftoverFreed(views, sinks, { namespace, name })
+  }
+}
+
+/** Everything about a workload's wish for a Secret. */
+function asked(workload: Workload | undefined): string {
+  const { asks, deleting, labels } = workload ?? {}
+  return JSON.stringify([asks, deleting, asks && labels])
+}
+
+function leftoverFreed(
+  views: Views,
+  sinks: KeySinks,
+  key: { readonly namespace: string; readonly name: string },
+): void {
+  for (const { kind, name } of views.secrets.get(key)?.ownerReferences ?? []) {
+    if (kind !== ONE_PASSWORD_ITEM.kind) continue
+    const claim = views.claims.get({ namespace: key.namespace, name })
+    if (claim && claim.spec.secretName !== key.name) {
+      sinks.resource(keyOf(claim), PRIORITY.housekeeping)
     }
   }
 }
@@ -103,7 +144,7 @@ function differs(a: Claim, b: Claim): boolean {
   )
 }
 
-function sameTexts(a: Readonly<Record<string, string>>, b: Readonly<Record<string, string>>) {
+function sameTexts(a: Texts, b: Texts): boolean {
   const names = Object.keys(a)
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }

@@ -2,30 +2,48 @@
  * From a key to a Snapshot: what the caches hold, and, as the plan stage asks for it, what a look
  * at Connect or the API server adds.
  */
-import { parseItemPath } from '../../connect/item-path.ts'
+import type { ConnectClient } from '../../connect/client.ts'
 import { isKeyferryError } from '../../errors.ts'
-import { keyOf, objectPath, parseKey, type ObjectKey } from '../../kube/resource.ts'
+import { keyOf, objectPath, type ObjectKey } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isNotFound } from '../../kube/status.ts'
+import { DIGEST, ITEM_VERSION, REFRESH } from '../annotations.ts'
 import type { Claim } from '../item.ts'
-import type { LiveSecret, OwnerReference, Policy, SecretMeta, Snapshot } from '../plan/types.ts'
+import { parseLiveSecret, SECRETS } from '../objects.ts'
+import type { ItemContent } from '../plan/content.ts'
+import { filesOf, isFault, type Paths, pathsOf } from '../plan/render.ts'
+import type {
+  ContentSight,
+  LiveSecret,
+  Look,
+  Policy,
+  Resolution,
+  SecretMeta,
+  Snapshot,
+} from '../plan/types.ts'
 import type { Bindings } from './bindings.ts'
 import type { Catalog } from './catalog.ts'
+import type { ClaimSource } from './claims.ts'
 import type { ContentReader } from './content.ts'
-import type { History } from './history.ts'
+import type { History, OwnVersions } from './history.ts'
 import { isFresh } from './keys.ts'
-import { parseLiveSecret, SECRETS } from '../objects.ts'
-import { BY_SECRET, type Views } from './views.ts'
+import { deadAmong, isInstanceAlive } from './owners.ts'
+import { leftoversOf, type Views } from './views.ts'
 
 /** What the intake stage stands on. */
 export interface IntakeDeps {
   readonly rest: KubeRest
   readonly views: Views
+  readonly claims: ClaimSource
+  readonly client: ConnectClient
   readonly catalog: Catalog
   readonly reader: ContentReader
   readonly bindings: Bindings
   readonly history: History
+  readonly versions: OwnVersions
   readonly policy: Policy
+  /** Milliseconds between two looks that count as a poll apart. */
+  readonly pollMs: number
 }
 
 /** See the head of this file. */
@@ -40,87 +58,151 @@ export interface Intake {
   look(seen: Snapshot, at: Look, signal: AbortSignal): Promise<Snapshot>
 }
 
-/** Where to look. */
-export type Look = 'reference' | 'secret' | 'content'
-
 /** The intake stage over its caches. */
 export function createIntake(deps: IntakeDeps): Intake {
-  const { rest, views, catalog, bindings, history, policy } = deps
+  const { rest, views, claims, catalog, bindings, history, versions, policy } = deps
   return {
     observe(key) {
-      const claim = views.claims.get(parseKey(key))
+      const claim = claims.get(key)
       if (claim === undefined) {
         bindings.drop(key)
         history.drop(key)
         return undefined
       }
       const meta = views.secrets.get(secretKeyOf(claim))
-      const verified = meta !== undefined && isVerified(claim, meta, history)
+      const verified = meta !== undefined && isVerified(claim, meta, versions)
       return {
         claim,
         now: rest.serverTime(),
         policy,
-        rival: rivalOf(claim, views, meta),
-        reference: undefined,
+        rival: claims.rivalOf(claim, meta),
+        references: undefined,
         secret: { kind: 'cached', meta, verified },
         deadOwners: new Set(),
+        otherInstance: undefined,
         content: { kind: 'unread' },
+        leftovers: leftoversOf(views, claim),
+        absences: undefined,
+        anotherOperator: history.isContested(key),
         failingMs: history.failingMs(key),
-        outage: catalog.outage(),
+        outage: catalog.outage(vaultsOf(claim)),
         recentRepairs: history.recentRepairs(key),
       }
     },
     async look(seen, at, signal) {
       const found = await LOOKS[at](deps, seen, signal)
-      return { ...seen, ...found, now: rest.serverTime(), outage: catalog.outage() }
+      const outage = catalog.outage(vaultsOf(seen.claim))
+      return { ...seen, ...found, now: rest.serverTime(), outage }
     },
   }
+}
+
+/** Vaults whose content the claim holds. */
+function vaultsOf({ status }: Claim): string[] {
+  return (status.items ?? []).map(({ vaultId }) => vaultId)
 }
 
 type LookAt = (deps: IntakeDeps, seen: Snapshot, signal: AbortSignal) => Promise<Partial<Snapshot>>
 
 const LOOKS: Readonly<Record<Look, LookAt>> = {
-  async reference({ catalog, bindings, history }, { claim }, signal) {
-    const path = parseItemPath(claim.spec.itemPath)
-    const bound = claim.status.items?.find((item) => item.path === claim.spec.itemPath)
-    const askedAt = history.askedAt(keyOf(claim), claim.generation)
-    const question = { path, boundId: bound?.itemId, askedAt }
-    const reference = await catalog.resolve(question, signal)
-    bindings.note(keyOf(claim), path, reference)
-    return { reference }
+  async references(deps, { claim }, signal) {
+    const paths = pathsOf(claim)
+    if (isFault(paths)) return { references: new Map() }
+    const references = await resolveAll(deps, claim, paths, signal)
+    deps.bindings.note(keyOf(claim), paths, references)
+    return { references }
   },
   async secret(deps, { claim }, signal) {
     const secret = await readSecret(deps, secretKeyOf(claim), signal)
-    const deadOwners = await deadAmong(deps, secret, claim, signal)
+    if (secret && isOverwritten(claim, secret)) deps.history.metIncumbent(keyOf(claim))
+    const deadOwners = await deadAmong(deps.rest, secret, claim, signal)
     return { secret: { kind: 'read', secret }, deadOwners }
   },
-  async content({ reader, history }, { claim, reference }, signal) {
-    if (reference?.kind !== 'found') return {}
+  async instance({ rest }, { secret }, signal) {
+    const live = secret.kind === 'read' ? secret.secret : undefined
+    const alive = live !== undefined && (await isInstanceAlive(rest, live, signal))
+    return { otherInstance: alive ? 'alive' : 'gone' }
+  },
+  async content(deps, seen, signal) {
+    return { content: await readContent(deps, seen, signal) }
+  },
+  async absence({ client, history, pollMs }, { claim }, signal) {
     const key = keyOf(claim)
-    if (!isFresh(claim)) {
-      const { id, version } = reference.item
-      const applied = claim.status.items?.find(({ itemId }) => itemId === id)
-      const cause = applied?.version === version ? 'repair' : 'refresh'
-      const ms = history.readWaitMs(key, cause)
-      if (ms > 0) return { content: { kind: 'later', ms } }
-      history.didRead(key, cause)
-    }
+    const applied = claim.status.items?.[0]
+    if (applied === undefined) return { absences: 0 }
+    const { vaultId, itemId } = applied
     try {
-      return { content: { kind: 'read', content: await reader.read(reference.item, signal) } }
+      await client.item({ vaultId, itemId }, signal)
     } catch (error) {
-      if (isKeyferryError(error)) return { content: { kind: 'failed', error } }
-      throw error
+      if (!isKeyferryError(error)) throw error
+      // Anything but a clear "not found" says nothing.
+      if (error.code !== 'CONNECT_NOT_FOUND') return { absences: 0 }
+      return { absences: history.sawAbsence(key, itemId, pollMs) }
     }
+    history.sawPresence(key)
+    return { absences: 0 }
   },
 }
 
-/** Whether this version of the Secret was written or compared by us. */
-function isVerified({ status }: Claim, meta: SecretMeta, history: History): boolean {
-  const { resourceVersion } = meta
-  return (
-    resourceVersion === status.secretResourceVersion ||
-    history.isKnownVersion(keyOf(meta), resourceVersion)
+async function resolveAll(
+  { catalog, history }: IntakeDeps,
+  claim: Claim,
+  paths: Paths,
+  signal: AbortSignal,
+): Promise<Map<string, Resolution>> {
+  const { namespace, generation, annotations, status } = claim
+  // A request to refresh is a question of its own: an old list is no answer to it.
+  const wish = annotations[REFRESH] ?? ''
+  const fresh = wish !== (status.refresh ?? '')
+  const askedAt = history.askedAt(keyOf(claim), `${generation} ${wish}`)
+  const references = new Map<string, Resolution>()
+  for (const [name, path] of paths) {
+    const boundId = status.items?.find((item) => item.path === name)?.itemId
+    const question = { namespace, path, boundId, askedAt, fresh }
+    references.set(name, await catalog.resolve(question, signal))
+  }
+  return references
+}
+
+async function readContent(
+  { reader, history }: IntakeDeps,
+  { claim, references }: Snapshot,
+  signal: AbortSignal,
+): Promise<ContentSight> {
+  const key = keyOf(claim)
+  const found = [...(references ?? [])].flatMap(([path, one]) =>
+    one.kind === 'found' ? [{ path, item: one.item }] : [],
   )
+  if (!isFresh(claim)) {
+    const applied = claim.status.items ?? []
+    const moved = found.some(
+      ({ item }) => !applied.some((one) => one.itemId === item.id && one.version === item.version),
+    )
+    const cause = moved ? 'refresh' : 'repair'
+    const ms = history.readWaitMs(key, cause)
+    if (ms > 0) return { kind: 'later', ms }
+    history.didRead(key, cause)
+  }
+  try {
+    const items = new Map<string, ItemContent>()
+    for (const { path, item } of found) {
+      items.set(path, await reader.read(item, filesOf(claim, path), signal))
+    }
+    return { kind: 'read', items }
+  } catch (error) {
+    if (isKeyferryError(error)) return { kind: 'failed', error }
+    throw error
+  }
+}
+
+/** Whether this version of the Secret was written or compared by us. */
+function isVerified({ status }: Claim, meta: SecretMeta, versions: OwnVersions): boolean {
+  return meta.resourceVersion === status.secretResourceVersion || versions.isKnown(meta)
+}
+
+/** Whether a Secret that we wrote bears the incumbent's annotations and no longer ours. */
+function isOverwritten({ status }: Claim, { annotations }: SecretMeta): boolean {
+  return status.digest !== undefined && ITEM_VERSION in annotations && !(DIGEST in annotations)
 }
 
 function secretKeyOf({ namespace, spec }: Claim): ObjectKey {
@@ -142,65 +224,4 @@ async function readSecret(
     if (held) views.secrets.forget(key, held.uid)
     return undefined
   }
-}
-
-/**
- * Another claim to the same Secret that comes first: the one that the Secret names as owner, else
- * the oldest, else the first by name.
- */
-function rivalOf(claim: Claim, views: Views, meta: SecretMeta | undefined): string | undefined {
-  const all = views.claims.find(BY_SECRET, keyOf(secretKeyOf(claim)))
-  if (all.length < 2) return undefined
-  const owns = ({ uid }: Claim) =>
-    meta?.ownerReferences.some((owner) => owner.uid === uid) ? 0 : 1
-  const [first] = all
-    .filter(({ deleting }) => !deleting)
-    .toSorted(
-      (a, b) =>
-        owns(a) - owns(b) ||
-        Date.parse(a.createdAt) - Date.parse(b.createdAt) ||
-        (a.name < b.name ? -1 : 1),
-    )
-  return first && first.uid !== claim.uid ? first.name : undefined
-}
-
-/**
- * Owners of a Secret, other than the claim, that are gone: asked of the API server, because a cache
- * that lags would declare a new owner dead.
- */
-async function deadAmong(
-  { rest }: IntakeDeps,
-  secret: LiveSecret | undefined,
-  claim: Claim,
-  signal: AbortSignal,
-): Promise<ReadonlySet<string>> {
-  const dead = new Set<string>()
-  for (const owner of secret?.ownerReferences ?? []) {
-    if (owner.uid === claim.uid) continue
-    const path = ownerPath(owner, claim.namespace)
-    if (path === undefined) continue
-    try {
-      const found = await rest.send({ method: 'GET', path, metadataOnly: 'object' }, signal)
-      const { metadata } = found as { metadata: { uid: string } }
-      if (metadata.uid !== owner.uid) dead.add(owner.uid)
-    } catch (error) {
-      if (!isNotFound(error)) throw error
-      dead.add(owner.uid)
-    }
-  }
-  return dead
-}
-
-/** Only kinds that the operator may read anyway; all others count as living. */
-const OWNER_PATHS: Readonly<Record<string, string>> = {
-  'onepassword.com/v1 OnePasswordItem': 'onepassworditems',
-  'apps/v1 Deployment': 'deployments',
-  'apps/v1 StatefulSet': 'statefulsets',
-  'apps/v1 DaemonSet': 'daemonsets',
-}
-
-function ownerPath({ apiVersion, kind, name }: OwnerReference, namespace: string) {
-  const plural = OWNER_PATHS[`${apiVersion} ${kind}`]
-  if (plural === undefined) return undefined
-  return `/apis/${apiVersion}/namespaces/${encodeURIComponent(namespace)}/${plural}/${encodeURIComponent(name)}`
 }

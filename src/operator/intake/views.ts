@@ -3,13 +3,19 @@
  * metadata only, so no value ever sits in a cache.
  */
 import { type Clock, sleep } from '../../kube/clock.ts'
-import { compareVersions, objectPath, type Resource, type Tracked } from '../../kube/resource.ts'
+import {
+  compareVersions,
+  keyOf,
+  objectPath,
+  type Resource,
+  type Tracked,
+} from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { createStore, type Store } from '../../kube/store.ts'
 import { listWatch } from '../../kube/watch.ts'
 import { MANAGED } from '../annotations.ts'
 import { type Claim, ONE_PASSWORD_ITEM, parseClaim } from '../item.ts'
-import type { SecretMeta } from '../plan/types.ts'
+import type { Leftover, SecretMeta } from '../plan/types.ts'
 import {
   parseWorkload,
   type Workload,
@@ -36,19 +42,36 @@ export interface Views {
 
 /** Index of claims and workloads by the Secret they ask for or use. */
 export const BY_SECRET = 'secret'
+/** Index of workloads by the Secret that they pull images with. */
+const BY_PULL = 'pull'
+/** Index of workloads by the Secret that they ask for by annotation. */
+const BY_ASK = 'ask'
+/** Index of Secrets by the UIDs of their owners. */
+const BY_OWNER = 'owner'
 
 /** Empty views. */
 export function createViews(): Views {
+  const inNamespace = (namespace: string, names: readonly string[]) =>
+    names.map((name) => `${namespace}/${name}`)
   const workloads = () =>
     createStore<Workload>({
-      [BY_SECRET]: ({ namespace, uses }) => uses.map((name) => `${namespace}/${name}`),
+      [BY_SECRET]: ({ namespace, uses }) => inNamespace(namespace, uses),
+      [BY_PULL]: ({ namespace, pulls }) => inNamespace(namespace, pulls),
+      [BY_ASK]: ({ namespace, asks }) => (asks ? [`${namespace}/${asks.secretName}`] : []),
     })
   return {
     claims: createStore<Claim>({
       [BY_SECRET]: ({ namespace, spec }) => [`${namespace}/${spec.secretName}`],
     }),
-    secrets: createStore<SecretMeta>(),
-    workloads: { Deployment: workloads(), StatefulSet: workloads(), DaemonSet: workloads() },
+    secrets: createStore<SecretMeta>({
+      [BY_OWNER]: ({ ownerReferences }) => ownerReferences.map(({ uid }) => uid),
+    }),
+    workloads: {
+      Deployment: workloads(),
+      StatefulSet: workloads(),
+      DaemonSet: workloads(),
+      Rollout: workloads(),
+    },
     namespaces: createStore<NamespaceView>(),
   }
 }
@@ -58,15 +81,35 @@ export function usersOf({ workloads }: Views, secretKey: string): Workload[] {
   return Object.values(workloads).flatMap((store) => store.find(BY_SECRET, secretKey))
 }
 
+/** Workloads of all kinds that ask for a Secret by annotation. */
+export function askersOf({ workloads }: Views, secretKey: string): Workload[] {
+  return Object.values(workloads).flatMap((store) => store.find(BY_ASK, secretKey))
+}
+
+/** Secrets that a claim owns under names that it no longer asks for. */
+export function leftoversOf(views: Views, { uid, spec }: Claim): Leftover[] {
+  if (uid === '') return []
+  const owned = views.secrets.find(BY_OWNER, uid).filter((one) => one.name !== spec.secretName)
+  return owned
+    .filter(({ deleting }) => !deleting)
+    .map((meta) => {
+      const key = keyOf(meta)
+      const stores = Object.values(views.workloads)
+      const pulled = stores.some((store) => store.find(BY_PULL, key).length > 0)
+      return { meta, inUse: pulled || usersOf(views, key).length > 0 }
+    })
+}
+
 /** Version up to which the caches of all kinds of workloads have told what happened. */
 export function workloadProgress({ workloads }: Views): string {
-  const all = Object.values(workloads).map(({ progress }) => progress)
-  return all.toSorted(compareVersions)[0] ?? ''
+  const fed = Object.values(workloads).filter(({ isFed }) => isFed)
+  return fed.map(({ progress }) => progress).toSorted(compareVersions)[0] ?? ''
 }
 
 /** Resolves once every cache holds a whole state. */
 export async function synced({ claims, secrets, workloads, namespaces }: Views): Promise<void> {
-  const stores = [claims, secrets, namespaces, ...Object.values(workloads)]
+  const fed = Object.values(workloads).filter(({ isFed }) => isFed)
+  const stores = [claims, secrets, namespaces, ...fed]
   await Promise.all(stores.map((store) => store.synced))
 }
 
@@ -77,6 +120,10 @@ export interface WatchDeps {
   readonly random: () => number
   /** Undefined: all namespaces. */
   readonly namespaces: readonly string[] | undefined
+  /** Kinds of workloads that the cluster has. */
+  readonly kinds: readonly WorkloadKind[]
+  /** Which resources this installation serves; empty: all. */
+  readonly selector: string
   readonly onFailure: (kind: string, error: unknown, waitMs: number) => void
 }
 
@@ -92,18 +139,17 @@ export async function runWatches(
     for (const namespace of scopes)
       running.push(watchOne(store, { ...kind, namespace }, deps, signal))
   }
-  watch(views.claims, { resource: ONE_PASSWORD_ITEM, reduce: parseClaim })
+  const selected = deps.selector === '' ? {} : { labelSelector: deps.selector }
+  watch(views.claims, { resource: ONE_PASSWORD_ITEM, reduce: parseClaim, ...selected })
   watch(views.secrets, {
     resource: SECRETS,
     reduce: parseSecretMeta,
     labelSelector: `${MANAGED}=true`,
     metadataOnly: true,
   })
-  for (const [kind, store] of Object.entries(views.workloads) as [
-    WorkloadKind,
-    Store<Workload>,
-  ][]) {
-    watch(store, { resource: WORKLOAD_RESOURCES[kind], reduce: (raw) => parseWorkload(kind, raw) })
+  for (const kind of deps.kinds) {
+    const resource = WORKLOAD_RESOURCES[kind]
+    watch(views.workloads[kind], { resource, reduce: (raw) => parseWorkload(kind, raw) })
   }
   running.push(watchNamespaces(views.namespaces, deps, signal))
   await Promise.all(running)

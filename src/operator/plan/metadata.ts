@@ -13,27 +13,30 @@ import {
   OWNER,
   RESTART,
 } from '../annotations.ts'
-import type { Claim } from '../item.ts'
+import type { Claim, Texts } from '../item.ts'
 import { type Debt, formatDebt } from './debt.ts'
 import { ownerMark } from './digest.ts'
 import { ownerName, ownerReferencesFor } from './ownership.ts'
 import type { Policy, SecretManifest, SecretMeta } from './types.ts'
 
-type Texts = Readonly<Record<string, string>>
 type Metadata = Pick<SecretManifest, 'labels' | 'annotations' | 'ownerReferences' | 'finalizers'>
 
 /** What the metadata says of the content. */
 export interface ContentMark {
   /** `vaults/<id>/items/<id>` */
   readonly itemPath: string
-  readonly itemVersion: number
+  readonly itemVersion: string
   readonly digest: string
+  readonly mapping: string
   readonly debt: Debt | undefined
 }
 
 /** Names that we put on a Secret at a resource's wish, and take off when the wish is gone. */
 interface Applied {
+  /** Rules by which the content was made; read for Secrets whose owner has no status. */
+  readonly mapping: string
   readonly labels: readonly string[]
+  readonly annotations: readonly string[]
 }
 
 /** The metadata that the Secret is to have. `present`: as it is now, if it exists. */
@@ -45,11 +48,18 @@ export function metadataFor(
 ): Metadata {
   const { meta, deadOwners } = present
   const before = parseApplied(meta?.annotations[APPLIED])
-  const copied = copiedLabels(claim, policy)
-  const labels = { ...without(meta?.labels, before.labels), ...copied, [MANAGED]: 'true' }
+  const { secretLabels, secretAnnotations } = claim.spec
+  const wished = { ...copiedLabels(claim, policy), ...secretLabels }
+  const applied: Applied = {
+    mapping: mark.mapping,
+    labels: Object.keys(wished).toSorted(),
+    annotations: Object.keys(secretAnnotations).toSorted(),
+  }
+  const labels = { ...without(meta?.labels, before.labels), ...wished, [MANAGED]: 'true' }
   const annotations = {
-    ...without(meta?.annotations, [AUTO_RESTART, RESTART]),
-    ...annotationsFor(claim, policy, mark, copied),
+    ...without(meta?.annotations, [AUTO_RESTART, RESTART, ...before.annotations]),
+    ...secretAnnotations,
+    ...annotationsFor(claim, policy, mark, applied),
   }
   return {
     labels,
@@ -71,17 +81,17 @@ export function isMetadataInSync(wanted: Metadata, meta: SecretMeta): boolean {
   )
 }
 
-function annotationsFor(claim: Claim, policy: Policy, mark: ContentMark, copied: Texts): Texts {
+function annotationsFor(claim: Claim, policy: Policy, mark: ContentMark, applied: Applied): Texts {
   const { digestKey, instance } = policy
   const autoRestart = claim.annotations[AUTO_RESTART]
   const { namespace, spec } = claim
   return {
     [ITEM_PATH]: mark.itemPath,
-    [ITEM_VERSION]: String(mark.itemVersion),
+    [ITEM_VERSION]: mark.itemVersion,
     ...(autoRestart === undefined ? {} : { [AUTO_RESTART]: autoRestart }),
     [DIGEST]: mark.digest,
     [OWNER]: ownerMark(digestKey, namespace, spec.secretName, ownerName(claim)),
-    [APPLIED]: JSON.stringify({ labels: Object.keys(copied).toSorted() } satisfies Applied),
+    [APPLIED]: JSON.stringify(applied),
     [INSTANCE]: instance,
     ...(mark.debt ? { [RESTART]: formatDebt(mark.debt) } : {}),
   }
@@ -94,14 +104,14 @@ function copiedLabels(claim: Claim, { labelsNotCopied }: Policy): Texts {
 }
 
 /** Tolerates whatever somebody wrote there: then nothing counts as ours. */
-function parseApplied(text: string | undefined): Applied {
+function parseApplied(text: string | undefined): Omit<Applied, 'mapping'> {
+  const names = (value: unknown) =>
+    Array.isArray(value) ? value.filter((name) => typeof name === 'string') : []
   try {
-    const { labels } = JSON.parse(text ?? '{}') as { labels?: unknown }
-    return {
-      labels: Array.isArray(labels) ? labels.filter((name) => typeof name === 'string') : [],
-    }
+    const { labels, annotations } = JSON.parse(text ?? '{}') as Record<string, unknown>
+    return { labels: names(labels), annotations: names(annotations) }
   } catch {
-    return { labels: [] }
+    return { labels: [], annotations: [] }
   }
 }
 

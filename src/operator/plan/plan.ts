@@ -2,88 +2,130 @@
  * The decision about one claim. Pure: what must be known and is not yet is asked for by name
  * (`look`), and the same Snapshot always gives the same Plan.
  *
- * It goes through gates from the cheap to the costly: can the claim be served at all; what does
- * its path mean; whose is the Secret; does anything differ; only then the content is wanted.
+ * It goes through gates from the cheap to the costly: can the claim be served at all; what do its
+ * paths mean; whose is the Secret; does anything differ; only then the content is wanted.
  */
-import { parseItemPath } from '../../connect/item-path.ts'
-import { isKeyferryError, type KeyferryError } from '../../errors.ts'
-import { DIGEST, INCUMBENT_FINALIZER } from '../annotations.ts'
-import type { Claim } from '../item.ts'
-import type { Reason } from '../reasons.ts'
-import { keyIdOf } from './digest.ts'
-import { ownershipOf } from './ownership.ts'
-import { planSecret, presentOf } from './secret.ts'
-import { fail, failWith, later, sentenceOf } from './trouble.ts'
-import type { Decision, LiveSecret, Plan, Snapshot } from './types.ts'
+import type { ItemPath } from '../../connect/item-path.ts'
+import type { KeyferryError } from '../../errors.ts'
+import { DIGEST, IGNORE_TAG, INCUMBENT_FINALIZER, INSTANCE, OWNER } from '../annotations.ts'
+import { keyIdOf, verifiedOwner } from './digest.ts'
+import { planMissing } from './missing.ts'
+import { ownerName, ownershipOf } from './ownership.ts'
+import { isFault, type Paths, pathsOf, sentenceOf } from './render.ts'
+import { planFrozen, planSecret, presentOf } from './secret.ts'
+import { fail, failWith, later } from './trouble.ts'
+import type { Decision, LiveSecret, Plan, Resolution, SecretMeta, Snapshot } from './types.ts'
+import { isWorkloadReference } from './workload.ts'
 
 /** Milliseconds after which a Secret of somebody else is looked at again. */
 const FOREIGN_RECHECK_MS = 5 * 60_000
 /** Milliseconds after which a Secret that is being deleted is looked at again. */
 const DELETING_RECHECK_MS = 2_000
+/** Milliseconds after which it is seen whether another operator or installation has gone. */
+const COMPETITOR_RECHECK_MS = 60_000
 
 /** Decides about one claim. */
 export function planSync(seen: Snapshot): Decision {
-  const { claim, rival, reference } = seen
-  if (claim.deleting) return { kind: 'act', plan: planRelease(claim) }
-  const fault = faultOf(claim)
-  if (fault) return fail(seen, fault.reason, fault.message)
+  const { claim, rival } = seen
+  const finalizerAt = claim.finalizers.indexOf(INCUMBENT_FINALIZER)
+  if (claim.deleting) {
+    const plan = claim.origin === 'resource' ? planRelease(finalizerAt) : planOrphan(seen)
+    return { kind: 'act', plan }
+  }
+  if (seen.anotherOperator) {
+    const message = '1Password’s own operator works on this resource, too.'
+    const outcome = { kind: 'recheck', afterMs: COMPETITOR_RECHECK_MS } as const
+    return fail(seen, 'AnotherOperator', message, outcome)
+  }
+  if (finalizerAt !== -1) return { kind: 'act', plan: planRelease(finalizerAt) }
+  const paths = pathsOf(claim)
+  if (isFault(paths)) return fail(seen, paths.reason, paths.message)
   if (rival !== undefined) {
     const message = `Resource ${rival} has the older claim to Secret ${claim.spec.secretName}.`
     return fail(seen, 'SecretClaimedTwice', message)
   }
-  if (reference === undefined) return { kind: 'look', at: 'reference' }
-  switch (reference.kind) {
-    case 'unknown':
-      return failWith(seen, reference.error)
-    case 'later':
-      return later(reference.ms)
-    case 'no-vault':
-      return fail(seen, 'VaultNotFound', notFound(claim, 'vault'))
-    case 'no-item':
-      return fail(seen, 'ItemNotFound', notFound(claim, 'item'))
-    case 'found':
-      return planFound(seen)
-  }
+  return planReferences(seen, paths)
 }
 
 /**
- * A resource that is being deleted gets nothing but the incumbent's finalizer taken off: the
+ * The incumbent's finalizer is taken off. A resource that is being deleted gets nothing else: the
  * garbage collector does the rest, also without us.
  */
-function planRelease({ finalizers }: Claim): Plan {
-  const at = finalizers.indexOf(INCUMBENT_FINALIZER)
+function planRelease(finalizerAt: number): Plan {
   return {
-    ...(at === -1 ? {} : { stripFinalizerAt: at }),
+    ...(finalizerAt === -1 ? {} : { stripFinalizerAt: finalizerAt }),
     events: [],
     repair: false,
     outcome: { kind: 'settled' },
   }
 }
 
-/** A fault of the resource itself, which no look at the world can change. */
-function faultOf({ spec }: Claim): { reason: Reason; message: string } | undefined {
-  const [unsupported] = spec.unsupported
-  if (unsupported !== undefined) {
-    const message = `This version of Keyferry does not act on spec.${unsupported}.`
-    return { reason: 'NotSupportedYet', message }
+/** No workload asks for the Secret any more: what was made for workloads alone goes. */
+function planOrphan({ claim, secret, policy }: Snapshot): Plan {
+  const meta = secret.kind === 'cached' ? secret.meta : secret.secret
+  const mark = meta?.annotations[OWNER]
+  const { namespace, name } = claim
+  const ours = verifiedOwner(policy.digestKey, namespace, name, mark) === ownerName(claim)
+  const end = { events: [], repair: false, outcome: { kind: 'settled' } } as const
+  if (!meta || !ours || !meta.ownerReferences.every(isWorkloadReference)) return end
+  const { uid, resourceVersion } = meta
+  return { ...end, secret: { kind: 'delete', from: { namespace, name, uid, resourceVersion } } }
+}
+
+function planReferences(seen: Snapshot, paths: Paths): Decision {
+  const { references } = seen
+  if (references === undefined) return { kind: 'look', at: 'references' }
+  for (const [path, itemPath] of paths) {
+    const reference = references.get(path)
+    if (reference === undefined) return { kind: 'look', at: 'references' }
+    const decision = planReference(seen, reference, { path, itemPath })
+    if (decision) return decision
   }
-  try {
-    parseItemPath(spec.itemPath)
-    return undefined
-  } catch (error) {
-    if (!isKeyferryError(error, 'PATH_INVALID')) throw error
-    return { reason: 'InvalidItemPath', message: sentenceOf(error) }
+  return planFound(seen)
+}
+
+/** What follows from one reference alone; undefined when it was found. */
+function planReference(
+  seen: Snapshot,
+  reference: Resolution,
+  { path, itemPath }: { readonly path: string; readonly itemPath: ItemPath },
+): Decision | undefined {
+  switch (reference.kind) {
+    case 'found':
+      return undefined
+    case 'unknown':
+      return failWith(seen, reference.error)
+    case 'later':
+      return later(reference.ms)
+    case 'not-allowed':
+    case 'no-vault':
+      return planNoVault(seen, reference.kind, { path, itemPath })
+    case 'no-item': {
+      const message = `Vault "${itemPath.vault}" has no active item "${itemPath.item}".`
+      return planMissing(seen, path, message)
+    }
   }
 }
 
-function notFound({ spec: { itemPath } }: Claim, what: 'vault' | 'item'): string {
-  const { vault, item } = parseItemPath(itemPath)
-  return what === 'vault'
-    ? `The Connect token sees no vault "${vault}".`
-    : `Vault "${vault}" has no active item "${item}".`
+/**
+ * What is not allowed and what does not exist read alike to those who never had it: else a
+ * namespace could find out which vaults there are.
+ */
+function planNoVault(
+  seen: Snapshot,
+  kind: 'not-allowed' | 'no-vault',
+  { path, itemPath }: { readonly path: string; readonly itemPath: ItemPath },
+): Decision {
+  const had = seen.claim.status.items?.some((item) => item.path === path)
+  if (kind === 'not-allowed' && had) {
+    const message = `The vault policy no longer allows vault "${itemPath.vault}" here.`
+    return fail(seen, 'VaultNotAllowed', message)
+  }
+  const message = `Vault "${itemPath.vault}" does not exist or is not allowed here.`
+  return fail(seen, 'VaultNotFound', message)
 }
 
-/** The item is known; now for the Secret. */
+/** The items are known; now for the Secret. */
 function planFound(seen: Snapshot): Decision {
   const { secret, policy } = seen
   if (secret.kind === 'read') {
@@ -92,10 +134,9 @@ function planFound(seen: Snapshot): Decision {
   const { meta, verified } = secret
   if (meta === undefined) return planSecret(seen, undefined)
   const digest = meta.annotations[DIGEST]
-  if (!verified || digest === undefined || keyIdOf(digest) !== policy.digestKey.id) {
-    return { kind: 'look', at: 'secret' }
-  }
-  return planSecret(seen, { meta, digest, ownership: 'ours' })
+  const comparable = digest !== undefined && keyIdOf(digest) === policy.digestKey.id
+  if (!verified || !comparable || isElsewhere(seen, meta)) return { kind: 'look', at: 'secret' }
+  return decide(seen, { meta, digest, ownership: 'ours' })
 }
 
 function planLive(seen: Snapshot, live: LiveSecret): Decision {
@@ -105,12 +146,32 @@ function planLive(seen: Snapshot, live: LiveSecret): Decision {
     const message = `Secret ${live.name} exists and does not belong to this resource.`
     return fail(seen, 'NotOurSecret', message, { kind: 'recheck', afterMs: FOREIGN_RECHECK_MS })
   }
-  if (live.deleting) return later(DELETING_RECHECK_MS)
-  if (live.type !== claim.type) {
-    const message = `Secret ${live.name} has type ${live.type}, the resource wants ${claim.type}.`
-    return fail(seen, 'SecretTypeChanged', message)
+  if (isElsewhere(seen, live)) {
+    if (seen.otherInstance === undefined) return { kind: 'look', at: 'instance' }
+    if (seen.otherInstance === 'alive') {
+      const message = `Installation ${live.annotations[INSTANCE]} serves Secret ${live.name}.`
+      const outcome = { kind: 'recheck', afterMs: COMPETITOR_RECHECK_MS } as const
+      return fail(seen, 'OtherInstance', message, outcome)
+    }
   }
-  return planSecret(seen, presentOf(live, seen, ownership))
+  if (live.deleting) return later(DELETING_RECHECK_MS)
+  return decide(seen, presentOf(live, seen, ownership))
+}
+
+/** Whether the Secret names another installation of Keyferry. */
+function isElsewhere({ policy }: Snapshot, { annotations }: SecretMeta): boolean {
+  const instance = annotations[INSTANCE]
+  return instance !== undefined && instance !== policy.instance
+}
+
+function decide(seen: Snapshot, present: Parameters<typeof planFrozen>[1]): Decision {
+  return isFrozen(seen) ? planFrozen(seen, present) : planSecret(seen, present)
+}
+
+/** Whether an item's tag asks that its Secrets stay as they are. */
+function isFrozen({ references }: Snapshot): boolean {
+  const all = [...(references?.values() ?? [])]
+  return all.some((one) => one.kind === 'found' && one.item.tags.includes(IGNORE_TAG))
 }
 
 /** The API server does not take the Secret that was planned. */

@@ -3,7 +3,7 @@
  * Pure; the debt itself is on the Secret, so whoever comes after a crash decides the same.
  */
 import { AUTO_RESTART, parseBoolean } from '../annotations.ts'
-import type { Debt } from './debt.ts'
+import { type Debt, timestamp } from './debt.ts'
 import type { SecretMeta } from './types.ts'
 import { templateAnnotation, type Workload } from './workload.ts'
 
@@ -15,10 +15,13 @@ const CREATED_SLACK_MS = 5_000
 /** Milliseconds for which nobody must owe, with caches that have passed the write. */
 const QUIET_MS = 10_000
 
+/** What is wanted when content changes: a restart, nothing, or an Event that says one is due. */
+export type OptIn = 'true' | 'false' | 'notify'
+
 /** Defaults for restarts below the levels that a user annotates. */
 export interface RestartPolicy {
   /** The operator's own setting, the last level. */
-  readonly autoRestart: boolean
+  readonly autoRestart: OptIn
   readonly delayMs: number
 }
 
@@ -46,6 +49,8 @@ export interface DebtPlan {
   /** Workloads to restart, not before `payAfterMs`. */
   readonly owing: readonly Workload[]
   readonly payAfterMs: number
+  /** Workloads that want to be told instead of restarted. */
+  readonly notify: readonly Workload[]
   /** Workloads that cannot be restarted, with the reason: named in the debt from now on. */
   readonly giveUp: readonly { readonly workload: Workload; readonly why: string }[]
   /** Whether the debt is to be taken off the Secret. */
@@ -58,9 +63,13 @@ export interface DebtPlan {
 export function planDebt(seen: DebtSnapshot): DebtPlan {
   const { policy, openMs, passedMs } = seen
   const owing: Workload[] = []
+  const notify: Workload[] = []
   const giveUp: { workload: Workload; why: string }[] = []
   for (const workload of seen.users) {
-    if (!owes(seen, workload)) continue
+    if (!isConcerned(seen, workload)) continue
+    const wish = optInOf(seen, workload)
+    if (wish === 'notify') notify.push(workload)
+    if (wish !== 'true') continue
     const why = hindrance(seen, workload)
     if (why === undefined) owing.push(workload)
     else giveUp.push({ workload, why })
@@ -69,42 +78,51 @@ export function planDebt(seen: DebtSnapshot): DebtPlan {
   const settled = owing.length === 0 && giveUp.length === 0
   const quiet = passedMs !== undefined && passedMs >= QUIET_MS
   const recheckMs = settled && passedMs !== undefined ? QUIET_MS - passedMs : undefined
-  return { owing, payAfterMs, giveUp, close: settled && quiet, recheckMs }
+  return { owing, payAfterMs, notify, giveUp, close: settled && quiet, recheckMs }
 }
 
 /** What decides whether a workload owes. */
 export type Claimed = Pick<DebtSnapshot, 'secret' | 'debt' | 'namespaceLevel' | 'policy'>
 
 /** Whether a workload is to be restarted for this debt. */
-export function owes({ secret, debt, ...levels }: Claimed, workload: Workload): boolean {
+export function owes(seen: Claimed, workload: Workload): boolean {
+  return isConcerned(seen, workload) && optInOf(seen, workload) === 'true'
+}
+
+/** Whether the workload's pods may still run with the content before. */
+function isConcerned({ secret, debt }: Claimed, workload: Workload): boolean {
   return (
     !workload.deleting &&
     workload.uses.includes(secret.name) &&
     workload.restartedFor[templateAnnotation(secret.name)] !== debt.digest &&
     Date.parse(workload.createdAt) <= Date.parse(debt.since) + CREATED_SLACK_MS &&
-    !debt.gaveUp.includes(workloadName(workload)) &&
-    isOptedIn(secret, workload, levels)
+    !debt.gaveUp.includes(workloadName(workload))
   )
 }
 
 /**
  * The four levels, the first that says anything decides: resource (copied to its Secret), workload,
- * namespace, operator. A text that is no boolean says no.
+ * namespace, operator. A text that makes no sense says no.
  */
-export function isOptedIn(
-  secret: SecretMeta,
+export function optInOf(
+  { secret, namespaceLevel, policy }: Pick<Claimed, 'secret' | 'namespaceLevel' | 'policy'>,
   workload: Workload,
-  { namespaceLevel, policy }: Pick<DebtSnapshot, 'namespaceLevel' | 'policy'>,
-): boolean {
+): OptIn {
   const text = secret.annotations[AUTO_RESTART] || workload.autoRestart || namespaceLevel
-  return text ? parseBoolean(text) === true : policy.autoRestart
+  return text ? readOptIn(text) : policy.autoRestart
+}
+
+/** What a text of the auto-restart annotation means. */
+export function readOptIn(text: string): OptIn {
+  if (text.toLowerCase() === 'notify') return 'notify'
+  return parseBoolean(text) === true ? 'true' : 'false'
 }
 
 function hindrance({ tried, denied }: DebtSnapshot, workload: Workload): string | undefined {
   const refusal = denied.get(workload.uid)
   if (refusal !== undefined) return refusal
   if (tried.has(workload.uid)) return 'its pod template was put back after a restart'
-  if (workload.controlled && parseBoolean(workload.autoRestart) !== true) {
+  if (workload.controlled && readOptIn(workload.autoRestart ?? '') !== 'true') {
     return 'a controller keeps its pod template, and it is not opted in itself'
   }
   return undefined
@@ -115,13 +133,22 @@ export function workloadName({ kind, name }: Workload): string {
   return `${kind}/${name}`
 }
 
-/** The merge patch that restarts a workload for the content of these Secrets. */
+/**
+ * The merge patch that restarts a workload for the content of these Secrets: annotations of its
+ * template; for a Rollout `restartAt` and annotations of its own, because its template is Argo's.
+ *
+ * @param now the API server's clock, milliseconds since the epoch
+ */
 export function restartPatch(
-  { resourceVersion }: Workload,
+  { kind, resourceVersion }: Workload,
   owed: readonly { readonly secretName: string; readonly digest: string }[],
+  now: number,
 ): unknown {
   const annotations = Object.fromEntries(
     owed.map(({ secretName, digest }) => [templateAnnotation(secretName), digest]),
   )
+  if (kind === 'Rollout') {
+    return { metadata: { resourceVersion, annotations }, spec: { restartAt: timestamp(now) } }
+  }
   return { metadata: { resourceVersion }, spec: { template: { metadata: { annotations } } } }
 }

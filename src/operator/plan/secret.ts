@@ -4,20 +4,15 @@
  */
 import { formatItemPath } from '../../connect/item-path.ts'
 import { KeyferryError } from '../../errors.ts'
-import { DIGEST, RESTART } from '../annotations.ts'
-import { type Claim, conditionOf } from '../item.ts'
-import {
-  type Content,
-  contentOfItem,
-  fits,
-  type ItemContent,
-  MAPPING_VERSION,
-  MAX_SECRET_BYTES,
-} from './content.ts'
-import { type Debt, parseDebt, timestamp } from './debt.ts'
-import { contentDigest, keyIdOf } from './digest.ts'
+import { ITEM_VERSION, REFRESH, RESTART } from '../annotations.ts'
+import { type AppliedItem, type Claim, conditionOf } from '../item.ts'
+import { type Content, type ItemContent, MAPPING_VERSION } from './content.ts'
+import { type Debt, parseDebt } from './debt.ts'
+import { contentDigest } from './digest.ts'
 import { isMetadataInSync, metadataFor } from './metadata.ts'
+import { debtAfter } from './owed.ts'
 import type { Ownership } from './ownership.ts'
+import { render } from './render.ts'
 import { type Applied, isApplied, type Verdict } from './status.ts'
 import { conclude, fail, failWith, later, outageOf } from './trouble.ts'
 import type {
@@ -25,9 +20,9 @@ import type {
   EventDraft,
   LiveSecret,
   Plan,
-  Policy,
   SecretManifest,
   SecretMeta,
+  SecretVersion,
   SecretWrite,
   Snapshot,
 } from './types.ts'
@@ -37,6 +32,8 @@ const CONTESTED_REPAIRS = 3
 const CONTESTED_RECHECK_MS = 60_000
 /** Milliseconds after which an item is read again whose list shows another version. */
 const LAGGING_RECHECK_MS = 30_000
+/** Milliseconds after which it is looked whether a former Secret is still used. */
+const LEFTOVER_RECHECK_MS = 60_000
 
 /** A Secret that exists and is ours, or ours to take over. */
 export interface Present {
@@ -60,9 +57,10 @@ export function presentOf(
 /** @param present undefined: as far as is known there is no Secret of that name */
 export function planSecret(seen: Snapshot, present: Present | undefined): Decision {
   const { claim } = seen
-  const current = isCurrent(seen)
-  if (current && present && present.digest === current.digest)
+  const current = currentContent(seen)
+  if (current && present && present.digest === current.digest && hasType(claim, present)) {
     return planMetadata(seen, present, current)
+  }
   const drifted = current !== undefined
   if (drifted && seen.recentRepairs >= CONTESTED_REPAIRS) return contested(seen)
   switch (seen.content.kind) {
@@ -75,8 +73,12 @@ export function planSecret(seen: Snapshot, present: Present | undefined): Decisi
         ? fail(seen, present ? 'SecretChanged' : 'SecretMissing', damage(claim, present))
         : failWith(seen, seen.content.error)
     case 'read':
-      return planContent(seen, present, seen.content.content)
+      return planContent(seen, present, seen.content.items)
   }
+}
+
+function hasType({ type }: Claim, { live }: Present): boolean {
+  return live === undefined || live.type === type
 }
 
 function contested(seen: Snapshot): Decision {
@@ -92,69 +94,141 @@ function damage({ spec: { secretName } }: Claim, present: Present | undefined): 
 }
 
 /**
- * What was applied last, if that is what the item, the resource and the rules of this program want
+ * What was applied last, if that is what the items, the resource and the rules of this program want
  * now: then only the Secret itself can differ.
  */
-function isCurrent({ claim, reference, policy }: Snapshot): Applied | undefined {
-  const { secretName, digest, mapping, items, keys } = claim.status
-  if (!isApplied(claim) || reference?.kind !== 'found') return undefined
-  if (!secretName || !digest || !items || !keys || mapping !== mappingOf(policy)) return undefined
-  const [applied] = items
-  const { item } = reference
+function currentContent(seen: Snapshot, mapping = mappingOf(seen)): Applied | undefined {
+  const { claim } = seen
+  const { secretName, digest, items, keys } = claim.status
+  if (!isApplied(claim) || claim.status.mapping !== mapping) return undefined
+  if (secretName !== claim.spec.secretName || !digest || !items || !keys) return undefined
+  if ((claim.annotations[REFRESH] ?? '') !== (claim.status.refresh ?? '')) return undefined
+  const wanted = listedItems(seen)
   const same =
-    applied?.path === claim.spec.itemPath &&
-    applied.vaultId === item.vault.id &&
-    applied.itemId === item.id &&
-    applied.version === item.version
+    wanted.length === items.length && wanted.every((one) => items.some((held) => isSame(held, one)))
   return same ? { secretName, digest, mapping, items, keys } : undefined
 }
 
+function isSame(a: AppliedItem, b: AppliedItem): boolean {
+  return (
+    a.path === b.path && a.vaultId === b.vaultId && a.itemId === b.itemId && a.version === b.version
+  )
+}
+
+/** The claim's items as the lists have them. */
+function listedItems({ references }: Snapshot): AppliedItem[] {
+  return [...(references ?? [])].flatMap(([path, reference]) => {
+    if (reference.kind !== 'found') return []
+    const { vault, id, version } = reference.item
+    return [{ path, vaultId: vault.id, itemId: id, version }]
+  })
+}
+
 /** The rules by which content is made, as the status records them. */
-function mappingOf({ emptyValues }: Policy): string {
-  return `${MAPPING_VERSION}${emptyValues ? '+empty' : ''}`
+function mappingOf(seen: Snapshot): string {
+  return `${MAPPING_VERSION}${emptyValuesOf(seen) ? '+empty' : ''}`
+}
+
+function emptyValuesOf({ claim, policy }: Snapshot): boolean {
+  const { emptyValues } = claim.spec
+  return emptyValues === undefined ? policy.emptyValues : emptyValues === 'Include'
 }
 
 /** The content is right; labels, annotations and owners may not be. */
 function planMetadata(seen: Snapshot, present: Present, applied: Applied): Decision {
+  const { claim } = seen
+  const ready = conditionOf(claim.status, 'Ready')
+  const verdict = {
+    kind: 'synced',
+    reason: 'Synced',
+    applied,
+    message: (ready?.reason === 'Synced' && ready.message) || summaryOf(applied),
+    trouble: outageOf(seen),
+  } as const
+  return planAround(seen, present, { verdict, version: versionOf(applied) })
+}
+
+/**
+ * The Secret stays as it is by the wish of whoever tagged the item; its version may be newer than
+ * its content. It is adopted, and written again when it is gone, but never compared.
+ */
+export function planFrozen(seen: Snapshot, present: Present): Decision {
+  const { claim } = seen
+  const { keys = [] } = claim.status
+  const applied: Applied = {
+    secretName: claim.spec.secretName,
+    digest: present.digest,
+    mapping: mappingOf(seen),
+    items: listedItems(seen),
+    keys: present.live ? [...present.live.data.keys()].toSorted() : keys,
+  }
+  const verdict = {
+    kind: 'synced',
+    reason: 'Frozen',
+    applied,
+    message: 'An item is tagged operator.1password.io:ignore-secret.',
+    trouble: outageOf(seen),
+  } as const
+  const version = present.meta.annotations[ITEM_VERSION] ?? versionOf(applied)
+  return planAround(seen, present, { verdict, version })
+}
+
+/** Metadata around content that stays. */
+function planAround(
+  seen: Snapshot,
+  present: Present,
+  given: {
+    readonly verdict: Omit<
+      Extract<Verdict, { kind: 'synced' }>,
+      'secretResourceVersion' | 'restarting'
+    >
+    readonly version: string
+  },
+): Decision {
   const { claim, policy, deadOwners } = seen
   const { meta, live } = present
   const debt = parseDebt(meta.annotations[RESTART])
-  const wanted = metadataFor(claim, policy, markOf(applied, debt), { meta, deadOwners })
+  const mark = { ...markOf(given.verdict.applied, debt), itemVersion: given.version }
+  const wanted = metadataFor(claim, policy, mark, { meta, deadOwners })
   const inSync = isMetadataInSync(wanted, meta)
   // A write of metadata carries the data, so the data must have been read.
   if (!inSync && live === undefined) return { kind: 'look', at: 'secret' }
-  const ready = conditionOf(claim.status, 'Ready')
   const verdict: Verdict = {
-    kind: 'synced',
-    applied,
+    ...given.verdict,
     secretResourceVersion: meta.resourceVersion,
-    message: (ready?.reason === 'Synced' && ready.message) || summaryOf(applied),
     restarting: debt !== undefined,
-    trouble: outageOf(seen),
   }
-  if (inSync || live === undefined) return { kind: 'act', plan: conclude(seen, verdict) }
-  const { immutable, data } = live
-  const manifest = { ...identityOf(claim), ...wanted, immutable, data }
-  return { kind: 'act', plan: conclude(seen, verdict, writeOf(manifest, present)) }
+  if (inSync || live === undefined) return finish(seen, conclude(seen, verdict))
+  const { immutable, data, type } = live
+  const manifest = { ...identityOf(claim), type, ...wanted, immutable, data }
+  const plan = conclude(seen, verdict, writeOf(manifest, present))
+  return finish(seen, { ...plan, events: takeOverEvents(claim, present) })
 }
 
 /** New content was read. */
-function planContent(seen: Snapshot, present: Present | undefined, read: ItemContent): Decision {
+function planContent(
+  seen: Snapshot,
+  present: Present | undefined,
+  items: ReadonlyMap<string, ItemContent>,
+): Decision {
   const { claim, policy } = seen
-  if (isStepBack(seen, read)) return failWith(seen, steppedBack())
-  const content = contentOfItem(read, policy.emptyValues)
-  if (!fits(content)) return fail(seen, 'TooLarge', sizes(content))
-  if (content.data.size === 0) {
-    return fail(seen, 'NoKeys', `Item version ${read.item.version} gives no key.`)
-  }
+  if (hasStepBack(seen, items)) return failWith(seen, steppedBack())
+  const content = render(claim, items, emptyValuesOf(seen))
+  if ('reason' in content) return fail(seen, content.reason, content.message)
   const { data } = content
   const identity = identityOf(claim)
   const digest = contentDigest(policy.digestKey, { ...identity, data })
-  if (present?.live?.immutable && digest !== present.digest) {
+  if (present?.live?.immutable && hasType(claim, present) && digest !== present.digest) {
     return fail(seen, 'SecretImmutable', `Secret ${identity.name} is immutable.`)
   }
-  const applied = appliedBy(claim, policy, read, { digest, keys: [...data.keys()].toSorted() })
-  const debt = debtAfter(seen, present, digest)
+  const applied = appliedBy(seen, items, { digest, keys: [...data.keys()].toSorted() })
+  const asBefore = claim.status.mapping
+  const ownDoing = asBefore !== mappingOf(seen) && currentContent(seen, asBefore) !== undefined
+  const sameData =
+    present?.live !== undefined &&
+    !hasType(claim, present) &&
+    contentDigest(policy.digestKey, { ...identity, data: present.live.data }) === digest
+  const debt = debtAfter(seen, present, { digest, ownDoing, sameData })
   const wanted = metadataFor(claim, policy, markOf(applied, debt), {
     meta: present?.meta,
     deadOwners: seen.deadOwners,
@@ -162,35 +236,38 @@ function planContent(seen: Snapshot, present: Present | undefined, read: ItemCon
   const same = present?.digest === digest && isMetadataInSync(wanted, present.meta)
   const verdict: Verdict = {
     kind: 'synced',
+    reason: 'Synced',
     applied,
     secretResourceVersion: same ? present.meta.resourceVersion : undefined,
     message: summaryOf(applied, content),
     restarting: debt !== undefined,
     trouble: undefined,
   }
-  const immutable = present?.live?.immutable === true
+  const immutable = present?.live?.immutable === true && hasType(claim, present)
   const manifest: SecretManifest = { ...identity, ...wanted, immutable, data }
   const plan = conclude(seen, verdict, same ? undefined : writeOf(manifest, present))
-  return { kind: 'act', plan: { ...plan, ...aftermath(seen, present, read, digest) } }
+  return finish(seen, { ...plan, ...aftermath(seen, present, items, digest) })
 }
 
 /** What besides the writes follows from new content: Events, whether it is a repair, a recheck. */
 function aftermath(
-  { claim, reference }: Snapshot,
+  seen: Snapshot,
   present: Present | undefined,
-  { item }: ItemContent,
+  items: ReadonlyMap<string, ItemContent>,
   digest: string,
 ): Pick<Plan, 'events' | 'repair' | 'outcome'> {
-  const repair = digest === claim.status.digest && present?.digest !== digest
-  const events: EventDraft[] = []
-  const tell = (reason: string, note: string) =>
-    events.push({ type: 'Normal', reason, action: 'Sync', note })
+  const { claim } = seen
   const { secretName } = claim.spec
-  if (present?.ownership === 'incumbents')
-    tell('SecretTakenOver', `Took over Secret ${secretName}.`)
-  else if (repair && present) tell('SecretRepaired', `Undid a change of Secret ${secretName}.`)
-  else if (repair) tell('SecretRestored', `Wrote Secret ${secretName} again after its deletion.`)
-  const lagging = reference?.kind === 'found' && reference.item.version !== item.version
+  const repair = digest === claim.status.digest && present?.digest !== digest
+  const events = [...(present ? takeOverEvents(claim, present) : [])]
+  if (present && !hasType(claim, present)) {
+    events.push(normal('SecretTypeChanged', `Made Secret ${secretName} anew as ${claim.type}.`))
+  } else if (repair && present) {
+    events.push(normal('SecretRepaired', `Undid a change of Secret ${secretName}.`))
+  } else if (repair) {
+    events.push(normal('SecretRestored', `Wrote Secret ${secretName} again after its deletion.`))
+  }
+  const lagging = [...items].some(([path, { item }]) => listedVersion(seen, path) !== item.version)
   return {
     events,
     repair,
@@ -198,14 +275,45 @@ function aftermath(
   }
 }
 
+function takeOverEvents({ spec }: Claim, { ownership }: Present): EventDraft[] {
+  if (ownership === 'ours') return []
+  return [normal('SecretTakenOver', `Took over Secret ${spec.secretName}.`)]
+}
+
+function normal(reason: string, note: string): EventDraft {
+  return { type: 'Normal', reason, action: 'Sync', note }
+}
+
+/** Adds what is done once the Secret is right: Secrets of former names go. */
+function finish({ leftovers }: Snapshot, plan: Plan): Decision {
+  if (leftovers.length === 0) return { kind: 'act', plan }
+  const remove = leftovers.filter(({ inUse }) => !inUse).map(({ meta }) => versionOfSecret(meta))
+  const waiting = remove.length < leftovers.length && plan.outcome.kind === 'settled'
+  const outcome = waiting
+    ? ({ kind: 'recheck', afterMs: LEFTOVER_RECHECK_MS } as const)
+    : plan.outcome
+  return { kind: 'act', plan: { ...plan, outcome, ...(remove.length > 0 ? { remove } : {}) } }
+}
+
+function versionOfSecret({ namespace, name, uid, resourceVersion }: SecretMeta): SecretVersion {
+  return { namespace, name, uid, resourceVersion }
+}
+
 /**
- * Whether the answer is older than what is applied, from a replica of Connect that lags. A version
+ * Whether an answer is older than what is applied, from a replica of Connect that lags. A version
  * that the list shows too, has been confirmed there.
  */
-function isStepBack({ claim, reference }: Snapshot, { item }: ItemContent): boolean {
-  const applied = claim.status.items?.find(({ itemId }) => itemId === item.id)
-  const listed = reference?.kind === 'found' ? reference.item.version : undefined
-  return applied !== undefined && item.version < applied.version && item.version !== listed
+function hasStepBack(seen: Snapshot, items: ReadonlyMap<string, ItemContent>): boolean {
+  return [...items].some(([path, { item }]) => {
+    const applied = seen.claim.status.items?.find(({ itemId }) => itemId === item.id)
+    const back = applied !== undefined && item.version < applied.version
+    return back && item.version !== listedVersion(seen, path)
+  })
+}
+
+function listedVersion({ references }: Snapshot, path: string): number | undefined {
+  const reference = references?.get(path)
+  return reference?.kind === 'found' ? reference.item.version : undefined
 }
 
 function steppedBack(): KeyferryError {
@@ -216,86 +324,51 @@ function steppedBack(): KeyferryError {
   })
 }
 
-/**
- * The restart that is owed once the content with `digest` is written. None for a first creation,
- * for content that was written before, and for a change that is our own doing.
- */
-function debtAfter(seen: Snapshot, present: Present | undefined, digest: string): Debt | undefined {
-  const { now } = seen
-  const open = openDebt(seen, present)
-  if (isChanged(seen, present, digest) && !isOwnDoing(seen)) {
-    return { digest, since: timestamp(now), gaveUp: [] }
-  }
-  return open && { ...open, digest }
-}
-
-/** The debt on the Secret, or the one that a deleted Secret took with it. */
-function openDebt({ claim, now }: Snapshot, present: Present | undefined): Debt | undefined {
-  if (present) return parseDebt(present.meta.annotations[RESTART])
-  const { digest } = claim.status
-  const owed = conditionOf(claim.status, 'Restarting')?.status === 'True'
-  return owed && digest ? { digest, since: timestamp(now), gaveUp: [] } : undefined
-}
-
-/**
- * Whether pods may run with other content than that with `digest`: other than what the Secret's
- * annotation says was written last, or the status, or (at take-over) what the Secret holds.
- */
-function isChanged(seen: Snapshot, present: Present | undefined, digest: string): boolean {
-  const { claim, policy } = seen
-  const ofThisKey = (one: string | undefined) => keyIdOf(one) === policy.digestKey.id
-  const marked = [present?.meta.annotations[DIGEST], claim.status.digest].find(ofThisKey)
-  if (marked !== undefined) return marked !== digest
-  // Nothing comparable is recorded: the Secret itself tells, and where it is gone too, a status
-  // that speaks of some content makes it likely enough that pods run with it.
-  return present ? present.digest !== digest : claim.status.digest !== undefined
-}
-
-/** Whether only rules and settings of this program have changed since the last write. */
-function isOwnDoing(seen: Snapshot): boolean {
-  const { claim, policy, reference } = seen
-  const { mapping } = claim.status
-  if (mapping === undefined || mapping === mappingOf(policy)) return false
-  const asBefore = { ...claim, status: { ...claim.status, mapping: mappingOf(policy) } }
-  return reference !== undefined && isCurrent({ ...seen, claim: asBefore }) !== undefined
-}
-
 // ── Small parts ──────────────────────────────────────────────────────────────────────────────
 
 function identityOf({ namespace, spec, type }: Claim) {
   return { namespace, name: spec.secretName, type }
 }
 
-function markOf({ items, digest }: Applied, debt: Debt | undefined) {
+function markOf({ items, digest, mapping }: Applied, debt: Debt | undefined) {
   const [item] = items
   return {
     itemPath: formatItemPath(item?.vaultId ?? '', item?.itemId ?? ''),
-    itemVersion: item?.version ?? 0,
+    itemVersion: String(item?.version ?? 0),
     digest,
+    mapping,
     debt,
   }
 }
 
+function versionOf({ items }: Applied): string {
+  return String(items[0]?.version ?? 0)
+}
+
 function appliedBy(
-  { spec }: Claim,
-  policy: Policy,
-  { item }: ItemContent,
+  seen: Snapshot,
+  contents: ReadonlyMap<string, ItemContent>,
   made: Pick<Applied, 'digest' | 'keys'>,
 ): Applied {
-  const { id, version, vault } = item
-  const applied = { path: spec.itemPath, vaultId: vault.id, itemId: id, version }
-  return { ...made, secretName: spec.secretName, mapping: mappingOf(policy), items: [applied] }
+  const items = [...contents].map(([path, { item }]) => {
+    return { path, vaultId: item.vault.id, itemId: item.id, version: item.version }
+  })
+  return { ...made, secretName: seen.claim.spec.secretName, mapping: mappingOf(seen), items }
 }
 
 function writeOf(manifest: SecretManifest, present: Present | undefined): SecretWrite {
   if (present === undefined) return { kind: 'create', manifest }
-  const { uid, resourceVersion } = present.meta
-  return { kind: 'replace', manifest, uid, resourceVersion }
+  const from = versionOfSecret(present.meta)
+  const retyped = present.live !== undefined && present.live.type !== manifest.type
+  return { kind: retyped ? 'recreate' : 'replace', manifest, from }
 }
 
 function summaryOf({ keys, items }: Applied, content?: Content): string {
   const count = keys.length === 1 ? '1 key' : `${keys.length} keys`
-  const parts = [`${count} from item version ${items[0]?.version ?? 0}.`]
+  const [only, ...more] = items
+  const source =
+    only && more.length === 0 ? `item version ${only.version}` : `${items.length} items`
+  const parts = [`${count} from ${source}.`]
   if (content && content.skipped.length > 0) {
     parts.push(`Labels that give no legal key: ${quoted(content.skipped)}.`)
   }
@@ -308,10 +381,4 @@ function summaryOf({ keys, items }: Applied, content?: Content): string {
 function quoted(labels: readonly string[]): string {
   const shown = labels.slice(0, 20).map((label) => `"${label}"`)
   return labels.length > shown.length ? `${shown.join(', ')}, …` : shown.join(', ')
-}
-
-function sizes({ sizes: byKey }: Content): string {
-  const largest = [...byKey].toSorted(([, a], [, b]) => b - a).slice(0, 10)
-  const list = largest.map(([key, bytes]) => `${key} ${bytes}`).join(', ')
-  return `The values have more than ${MAX_SECRET_BYTES} bytes; the largest: ${list}.`
 }

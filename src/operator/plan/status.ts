@@ -3,6 +3,7 @@
  * Reconciling and Stalled are kstatus' conditions, there only while they are True.
  * Source: cli-utils `kstatus` README; argo-cd `onepassword.com/OnePasswordItem/health.lua`.
  */
+import { REFRESH } from '../annotations.ts'
 import { type Claim, type Condition, conditionOf, type ItemStatus } from '../item.ts'
 import { type Reason, REASONS } from '../reasons.ts'
 import { timestamp } from './debt.ts'
@@ -16,10 +17,17 @@ export type Applied = Required<
   Pick<ItemStatus, 'secretName' | 'digest' | 'mapping' | 'items' | 'keys'>
 >
 
+/** The status of a claim whose Secret was deleted. */
+export function withoutContent(status: ItemStatus): ItemStatus {
+  const { observedGeneration, conditions } = status
+  return { observedGeneration, conditions }
+}
+
 /** What a run found out. */
 export type Verdict =
   | {
       readonly kind: 'synced'
+      readonly reason: 'Synced' | 'Frozen'
       readonly applied: Applied
       /** Undefined: as written in this run. */
       readonly secretResourceVersion: string | undefined
@@ -69,7 +77,7 @@ export function isApplied({ status, generation }: Claim): boolean {
 }
 
 function appliedMembers(
-  { status: before, generation }: Claim,
+  { status: before, generation, annotations }: Claim,
   { applied, secretResourceVersion }: Extract<Verdict, { kind: 'synced' }>,
   { now }: StatusContext,
 ): Partial<ItemStatus> {
@@ -79,6 +87,7 @@ function appliedMembers(
     ...applied,
     appliedGeneration: generation,
     ...(version === undefined ? {} : { secretResourceVersion: version }),
+    ...(annotations[REFRESH] ? { refresh: annotations[REFRESH] } : {}),
     ...(changed ? { lastSyncTime: timestamp(now) } : {}),
   }
 }
@@ -112,7 +121,7 @@ function ready(claim: Claim, verdict: Verdict, { staleAfterMs }: StatusContext):
   const { trouble } = verdict
   const synced: Wanted =
     verdict.kind === 'synced'
-      ? { type, status: 'True', reason: 'Synced', message: verdict.message }
+      ? { type, status: 'True', reason: verdict.reason, message: verdict.message }
       : { ...lastGood(claim), type }
   if (trouble === undefined) return synced
   const failed: Wanted = { ...told(trouble), type, status: 'False' }
@@ -128,8 +137,9 @@ function ready(claim: Claim, verdict: Verdict, { staleAfterMs }: StatusContext):
 /** Ready as it was while the content was last looked at. */
 function lastGood({ status }: Claim): Omit<Wanted, 'type'> {
   const before = conditionOf(status, 'Ready')
-  const message = before?.status === 'True' ? (before.message ?? '') : REASONS.Synced.meaning
-  return { status: 'True', reason: 'Synced', message }
+  const fine = before?.status === 'True'
+  const message = fine ? (before.message ?? '') : REASONS.Synced.meaning
+  return { status: 'True', reason: (fine && before.reason) || 'Synced', message }
 }
 
 function told({ reason, message }: Trouble): { reason: string; message: string } {
@@ -151,7 +161,20 @@ function dated({ status, generation }: Claim, wanted: Wanted, { now }: StatusCon
   const kept = before?.status === wanted.status ? before.lastTransitionTime : undefined
   return {
     ...wanted,
+    message: printable(wanted.message),
     observedGeneration: generation,
     lastTransitionTime: kept ?? timestamp(now),
   }
+}
+
+const MAX_MESSAGE = 4_096
+// oxlint-disable-next-line no-control-regex
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/**
+ * Labels and titles as people may read them. What JSON cannot carry would come back changed, and the
+ * status would never be what was written.
+ */
+function printable(message: string): string {
+  return message.slice(0, MAX_MESSAGE).toWellFormed().replaceAll(UNPRINTABLE, '\uFFFD')
 }

@@ -4,6 +4,7 @@
 import type { ErrorCode, KeyferryError } from '../../errors.ts'
 import { type Claim, conditionOf, type ItemStatus } from '../item.ts'
 import { type Reason, REASONS } from '../reasons.ts'
+import { sentenceOf } from './render.ts'
 import { statusAfter, type Trouble, type Verdict } from './status.ts'
 import type { Decision, EventDraft, Outcome, Plan, SecretWrite, Snapshot } from './types.ts'
 
@@ -25,12 +26,6 @@ const REASON_OF: Partial<Record<ErrorCode, Reason>> = {
 /** The reason that stands for an error of Connect or of the API server. */
 export function reasonOf({ code }: KeyferryError): Reason {
   return REASON_OF[code] ?? 'KubernetesUnavailable'
-}
-
-/** What an error says, as a sentence for a condition. */
-export function sentenceOf({ message }: KeyferryError): string {
-  const text = message.charAt(0).toUpperCase() + message.slice(1)
-  return text.endsWith('.') ? text : `${text}.`
 }
 
 /** The failure of polling as a whole, if it fails. */

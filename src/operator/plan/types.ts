@@ -6,25 +6,15 @@ import type { ItemSummary } from '../../connect/model.ts'
 import type { SecretValue } from '../../connect/secret-value.ts'
 import type { KeyferryError } from '../../errors.ts'
 import type { Tracked } from '../../kube/resource.ts'
-import type { Claim, ItemStatus } from '../item.ts'
+import type { Claim, ItemStatus, OwnerReference, Texts } from '../item.ts'
 import type { Reason } from '../reasons.ts'
 import type { ItemContent } from './content.ts'
 import type { DigestKey } from './digest.ts'
 
-/** Source: `meta/v1 OwnerReference`. */
-export interface OwnerReference {
-  readonly apiVersion: string
-  readonly kind: string
-  readonly name: string
-  readonly uid: string
-  readonly controller?: boolean
-  readonly blockOwnerDeletion?: boolean
-}
-
 /** What the cache holds of a Secret: everything but its content. */
 export interface SecretMeta extends Tracked {
-  readonly labels: Readonly<Record<string, string>>
-  readonly annotations: Readonly<Record<string, string>>
+  readonly labels: Texts
+  readonly annotations: Texts
   readonly ownerReferences: readonly OwnerReference[]
   readonly finalizers: readonly string[]
   readonly deleting: boolean
@@ -51,19 +41,31 @@ export type SecretSight =
 export type Resolution =
   | { readonly kind: 'found'; readonly item: ItemSummary }
   | { readonly kind: 'no-vault' }
+  /** The vault policy keeps the vault from this namespace. */
+  | { readonly kind: 'not-allowed' }
   | { readonly kind: 'no-item'; readonly vaultId: string }
   /** Connect could not be asked. */
   | { readonly kind: 'unknown'; readonly error: KeyferryError }
   /** The name is not in a list that is older than the question; lists are made again in `ms`. */
   | { readonly kind: 'later'; readonly ms: number }
 
-/** How much is known of the item's content. */
+/** Resolutions by path, see `pathsOf`. */
+export type References = ReadonlyMap<string, Resolution>
+
+/** How much is known of the items' content. */
 export type ContentSight =
   | { readonly kind: 'unread' }
-  | { readonly kind: 'read'; readonly content: ItemContent }
+  | { readonly kind: 'read'; readonly items: ReadonlyMap<string, ItemContent> }
   | { readonly kind: 'failed'; readonly error: KeyferryError }
   /** It was read a moment ago: not again before this many milliseconds. */
   | { readonly kind: 'later'; readonly ms: number }
+
+/** A Secret that the claim wrote under a former name. */
+export interface Leftover {
+  readonly meta: SecretMeta
+  /** Whether a workload of the namespace uses it. */
+  readonly inUse: boolean
+}
 
 /** Settings that decide what is written. */
 export interface Policy {
@@ -73,6 +75,8 @@ export interface Policy {
   readonly digestKey: DigestKey
   /** Name of this installation, as the instance annotation carries it. */
   readonly instance: string
+  /** Whether a change by our own rules or settings restarts workloads. */
+  readonly restartOnRemap: boolean
   /** Milliseconds of failure after which Ready turns False although the content stands. */
   readonly staleAfterMs: number
 }
@@ -85,12 +89,22 @@ export interface Snapshot {
   readonly policy: Policy
   /** Name of another resource with an older claim to the same Secret. */
   readonly rival: string | undefined
-  /** Undefined until it was looked up in this run. */
-  readonly reference: Resolution | undefined
+  /** Undefined until they were looked up in this run. */
+  readonly references: References | undefined
   readonly secret: SecretSight
   /** UIDs among the Secret's owner references whose objects are gone. */
   readonly deadOwners: ReadonlySet<string>
+  /** Whether the installation that the Secret names is alive; undefined until it was looked at. */
+  readonly otherInstance: 'alive' | 'gone' | undefined
   readonly content: ContentSight
+  readonly leftovers: readonly Leftover[]
+  /**
+   * How often, at least a poll apart, Connect said by its lists and by a 404 that the item whose
+   * content is applied is gone; undefined until it was asked in this run.
+   */
+  readonly absences: number | undefined
+  /** Whether the incumbent works on this resource right now. */
+  readonly anotherOperator: boolean
   /** Milliseconds for which this claim has failed without a break; 0 when it did not. */
   readonly failingMs: number
   /** The failure of polling as a whole, with its age; undefined while polling works. */
@@ -104,8 +118,8 @@ export interface SecretManifest {
   readonly namespace: string
   readonly name: string
   readonly type: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly annotations: Readonly<Record<string, string>>
+  readonly labels: Texts
+  readonly annotations: Texts
   readonly ownerReferences: readonly OwnerReference[]
   readonly finalizers: readonly string[]
   /** Carried on as it was found; Keyferry never makes a Secret immutable. */
@@ -113,15 +127,21 @@ export interface SecretManifest {
   readonly data: ReadonlyMap<string, SecretValue>
 }
 
-/** The one write of a Secret that a plan may hold. */
+/** A Secret in the very version that was decided on. */
+export interface SecretVersion {
+  readonly namespace: string
+  readonly name: string
+  readonly uid: string
+  readonly resourceVersion: string
+}
+
+/** The one write of the claim's Secret that a plan may hold. */
 export type SecretWrite =
   | { readonly kind: 'create'; readonly manifest: SecretManifest }
-  | {
-      readonly kind: 'replace'
-      readonly manifest: SecretManifest
-      readonly uid: string
-      readonly resourceVersion: string
-    }
+  | { readonly kind: 'replace'; readonly manifest: SecretManifest; readonly from: SecretVersion }
+  /** A type cannot be changed in place: tried as a dry run, then deleted and created at once. */
+  | { readonly kind: 'recreate'; readonly manifest: SecretManifest; readonly from: SecretVersion }
+  | { readonly kind: 'delete'; readonly from: SecretVersion }
 
 /** An Event to tell. Its name derives from object, reason and generation, so repeats are one. */
 export interface EventDraft {
@@ -140,7 +160,7 @@ export type Outcome =
   /** Only a change can help; the watches and the poll tell of one. */
   | { readonly kind: 'blocked'; readonly reason: Reason }
 
-/** What is to be done, in this order: finalizer, Secret, status, Events. */
+/** What is to be done, in this order: finalizer, Secret, status, former Secrets, Events. */
 export interface Plan {
   /** Position of the incumbent's finalizer on the resource, when it is to go. */
   readonly stripFinalizerAt?: number
@@ -150,13 +170,18 @@ export interface Plan {
    * `secretResourceVersion` is the version that the write gave.
    */
   readonly status?: ItemStatus
+  /** Secrets of former names that nobody uses any more. */
+  readonly remove?: readonly SecretVersion[]
   readonly events: readonly EventDraft[]
   /** Whether the write undoes what somebody else did to the Secret. */
   readonly repair: boolean
   readonly outcome: Outcome
 }
 
+/** Where to look for what a decision rests on. */
+export type Look = 'references' | 'secret' | 'instance' | 'content' | 'absence'
+
 /** The plan, or what must be known before there can be one. */
 export type Decision =
-  | { readonly kind: 'look'; readonly at: 'reference' | 'secret' | 'content' }
+  | { readonly kind: 'look'; readonly at: Look }
   | { readonly kind: 'act'; readonly plan: Plan }

@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { Resource, Tracked } from '../../kube/resource.ts'
-import { AUTO_RESTART, ITEM_NAME } from '../annotations.ts'
+import { AUTO_RESTART, INCUMBENT_FINALIZER, ITEM_NAME, ITEM_PATH } from '../annotations.ts'
+import type { OwnerReference, Texts } from '../item.ts'
 
 const apps = (plural: string, kind: string): Resource => ({
   group: 'apps',
@@ -18,16 +19,28 @@ export const WORKLOAD_RESOURCES = {
   Deployment: apps('deployments', 'Deployment'),
   StatefulSet: apps('statefulsets', 'StatefulSet'),
   DaemonSet: apps('daemonsets', 'DaemonSet'),
-} as const
+  /** Of Argo Rollouts, where that is installed. */
+  Rollout: { group: 'argoproj.io', version: 'v1alpha1', plural: 'rollouts', kind: 'Rollout' },
+} as const satisfies Record<string, Resource>
 
 /** A kind of {@link WORKLOAD_RESOURCES}. */
 export type WorkloadKind = keyof typeof WORKLOAD_RESOURCES
+
+/** Whether an owner is a workload of a kind that can ask for Secrets by annotation. */
+export function isWorkloadReference({ apiVersion, kind }: OwnerReference): boolean {
+  return apiVersion === 'apps/v1' && ['Deployment', 'StatefulSet', 'DaemonSet'].includes(kind)
+}
 
 /** See the head of this file. */
 export interface Workload extends Tracked {
   readonly kind: WorkloadKind
   readonly createdAt: string
   readonly deleting: boolean
+  readonly labels: Texts
+  /** The Secret that it asks for by annotation, and the item that is to be in it. */
+  readonly asks: { readonly secretName: string; readonly itemPath: string } | undefined
+  /** Position of the incumbent's finalizer; -1 without. */
+  readonly finalizerAt: number
   /** Text of its own auto-restart annotation. */
   readonly autoRestart: string | undefined
   /** Whether a controller keeps its template: a patch of ours would be put back. */
@@ -36,8 +49,8 @@ export interface Workload extends Tracked {
   readonly uses: readonly string[]
   /** Names of Secrets that kubelets read at each pull: used, but never a cause to restart. */
   readonly pulls: readonly string[]
-  /** Digests it was restarted for, by name of the template annotation. */
-  readonly restartedFor: Readonly<Record<string, string>>
+  /** Digests it was restarted for, by name of the annotation: on its template; on a Rollout itself. */
+  readonly restartedFor: Texts
   /** What is left to the user after a patch of the template; undefined when nothing is. */
   readonly held: 'paused' | 'OnDelete' | 'partition' | undefined
 }
@@ -61,7 +74,9 @@ interface RawWorkload {
     readonly resourceVersion: string
     readonly creationTimestamp?: string
     readonly deletionTimestamp?: string
-    readonly annotations?: Readonly<Record<string, string>>
+    readonly labels?: Texts
+    readonly annotations?: Texts
+    readonly finalizers?: readonly string[]
     readonly ownerReferences?: readonly { readonly controller?: boolean }[]
   }
   readonly spec?: {
@@ -75,7 +90,7 @@ interface RawWorkload {
 }
 
 interface RawTemplate {
-  readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> }
+  readonly metadata?: { readonly annotations?: Texts }
   readonly spec?: RawPodSpec
 }
 
@@ -106,7 +121,8 @@ export function parseWorkload(kind: WorkloadKind, raw: unknown): Workload {
   const { annotations = {} } = metadata
   const template = spec?.template
   const templateAnnotations = template?.metadata?.annotations ?? {}
-  const named = annotations[ITEM_NAME] ?? templateAnnotations[ITEM_NAME]
+  const named = annotations[ITEM_NAME] || templateAnnotations[ITEM_NAME]
+  const itemPath = annotations[ITEM_PATH] || templateAnnotations[ITEM_PATH]
   return {
     kind,
     namespace: metadata.namespace,
@@ -115,12 +131,18 @@ export function parseWorkload(kind: WorkloadKind, raw: unknown): Workload {
     resourceVersion: metadata.resourceVersion,
     createdAt: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
+    labels: metadata.labels ?? {},
+    // Argo's controller would take a finalizer or an owner of its own amiss: Rollouts only restart.
+    asks: kind !== 'Rollout' && named && itemPath ? { secretName: named, itemPath } : undefined,
+    finalizerAt: (metadata.finalizers ?? []).indexOf(INCUMBENT_FINALIZER),
     autoRestart: annotations[AUTO_RESTART] || undefined,
     controlled: (metadata.ownerReferences ?? []).some(({ controller }) => controller === true),
     uses: names([named, ...secretsOfPod(template?.spec ?? {})]),
     pulls: names((template?.spec?.imagePullSecrets ?? []).map(({ name }) => name)),
     restartedFor: Object.fromEntries(
-      Object.entries(templateAnnotations).filter(([name]) => name.startsWith(TEMPLATE_PREFIX)),
+      Object.entries(kind === 'Rollout' ? annotations : templateAnnotations).filter(([name]) =>
+        name.startsWith(TEMPLATE_PREFIX),
+      ),
     ),
     held: heldBy(spec),
   }

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { apiVersionOf, type Resource } from '../../kube/resource.ts'
-import { collectionPath } from '../../kube/resource.ts'
+import { apiVersionOf, collectionPath, type Resource } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isAlreadyExists } from '../../kube/status.ts'
 import type { EventDraft } from '../plan/types.ts'
@@ -10,7 +9,8 @@ const EVENTS: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'event
 
 /** What an Event is about. */
 export interface Regarding {
-  readonly resource: Resource
+  readonly apiVersion: string
+  readonly kind: string
   readonly namespace: string
   readonly name: string
   readonly uid: string
@@ -43,11 +43,17 @@ export function createEventWriter(
   }
 }
 
-/** Longest note. Source: `events.k8s.io/v1 Event`. */
-const MAX_NOTE = 1_000
+/** Bytes of the longest note. Source: `events.k8s.io/v1 Event`. */
+const MAX_NOTE = 1_024
+
+/** Cut at a whole character. */
+function cut(note: string): string {
+  const bytes = Buffer.from(note).subarray(0, MAX_NOTE)
+  return new TextDecoder().decode(bytes).replace(/\uFFFD$/, '')
+}
 
 function eventOf(
-  { resource, namespace, name, uid, occasion }: Regarding,
+  { apiVersion, kind, namespace, name, uid, occasion }: Regarding,
   { type, reason, action, note }: EventDraft,
   { instance, now }: { readonly instance: string; readonly now: number },
 ): unknown {
@@ -55,7 +61,7 @@ function eventOf(
   return {
     apiVersion: apiVersionOf(EVENTS),
     kind: EVENTS.kind,
-    metadata: { namespace, name: `${name.slice(0, 230)}.${hash.slice(0, 16)}` },
+    metadata: { namespace, name: `${name.slice(0, 230).replace(/[-.]+$/, '')}.${hash.slice(0, 16)}` },
     // MicroTime
     eventTime: new Date(now).toISOString().replace('Z', '000Z'),
     reportingController: `keyferry.dev/${FIELD_MANAGER}`,
@@ -63,13 +69,7 @@ function eventOf(
     type,
     reason,
     action,
-    note: note.slice(0, MAX_NOTE),
-    regarding: {
-      apiVersion: apiVersionOf(resource),
-      kind: resource.kind,
-      namespace,
-      name,
-      uid,
-    },
+    note: cut(note),
+    regarding: { apiVersion, kind, namespace, name, uid },
   }
 }

@@ -7,11 +7,10 @@ import { restartPatch } from '../plan/restarts.ts'
 import type { LiveSecret, SecretMeta } from '../plan/types.ts'
 import { parseWorkload, type Workload, WORKLOAD_RESOURCES } from '../plan/workload.ts'
 import { WRITE_QUERY } from './requests.ts'
-import { writeSecret } from './secret.ts'
+import { replaceSecret } from './secret.ts'
 
 /**
- * Starts a rollout by one merge patch of the template's annotations, on the version of the workload
- * that was decided on.
+ * Starts a rollout by one merge patch, on the version of the workload that was decided on.
  *
  * @throws KeyferryError KUBE_STATUS 409 when the workload has moved on
  */
@@ -27,7 +26,7 @@ export async function patchWorkload(
       patch: 'merge',
       path: objectPath(WORKLOAD_RESOURCES[workload.kind], workload),
       query: WRITE_QUERY,
-      body: restartPatch(workload, owed),
+      body: restartPatch(workload, owed, rest.serverTime()),
     },
     signal,
   )
@@ -63,7 +62,6 @@ export async function writeDebt(
     ...live,
     annotations: after ? { ...annotations, [RESTART]: formatDebt(after) } : annotations,
   }
-  const { uid, resourceVersion } = live
-  const meta = await writeSecret(rest, { kind: 'replace', manifest, uid, resourceVersion }, signal)
+  const meta = await replaceSecret(rest, manifest, live, signal)
   return { meta, live }
 }

@@ -1,8 +1,9 @@
 /**
- * Carries out a Plan, step by step in its order: finalizer, Secret, status, Events. Chooses nothing.
+ * Carries out a Plan, step by step in its order: finalizer, Secret, status, former Secrets, Events.
+ * Chooses nothing.
  */
 import { isKeyferryError, type KeyferryError } from '../../errors.ts'
-import { objectPath } from '../../kube/resource.ts'
+import { type ObjectKey, objectPath } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import {
   isAlreadyExists,
@@ -11,12 +12,11 @@ import {
   isNamespaceTerminating,
   isNotFound,
 } from '../../kube/status.ts'
-import { INCUMBENT_FINALIZER } from '../annotations.ts'
-import { parseClaim, type Claim, type ItemStatus, ONE_PASSWORD_ITEM } from '../item.ts'
+import { type Claim, type ItemStatus, ONE_PASSWORD_ITEM, parseClaim } from '../item.ts'
 import type { Plan, SecretMeta, SecretWrite } from '../plan/types.ts'
 import type { EventWriter } from './event.ts'
-import { WRITE_QUERY } from './requests.ts'
-import { writeSecret } from './secret.ts'
+import { stripFinalizer } from './finalizer.ts'
+import { createSecret, deleteSecret, recreateSecret, replaceSecret } from './secret.ts'
 import { writeStatus } from './status.ts'
 
 /** How carrying out a plan ended. */
@@ -35,18 +35,22 @@ export type WriteResult =
 export interface WriteSinks {
   readonly claim: (claim: Claim) => void
   readonly secret: (secret: SecretMeta) => void
+  readonly secretGone: (key: ObjectKey, uid: string) => void
+  /** Keeps the status of a claim that has no status subresource. */
+  readonly remember: (claim: Claim, status: ItemStatus) => Claim
 }
 
 /** The write stage. */
 export interface Writer {
   carryOut(claim: Claim, plan: Plan, signal: AbortSignal): Promise<WriteResult>
-  /** Writes a status alone; false when the claim has moved on. */
+  /** Writes a status alone; undefined when the claim has moved on. */
   tellStatus(claim: Claim, status: ItemStatus, signal: AbortSignal): Promise<Claim | undefined>
 }
 
 /** The write stage over an API server. */
 export function createWriter(rest: KubeRest, events: EventWriter, sinks: WriteSinks): Writer {
   async function tellStatus(claim: Claim, status: ItemStatus, signal: AbortSignal) {
+    if (claim.origin === 'workloads') return sinks.remember(claim, status)
     try {
       const after = await writeStatus(rest, claim, status, signal)
       sinks.claim(after)
@@ -57,72 +61,88 @@ export function createWriter(rest: KubeRest, events: EventWriter, sinks: WriteSi
     }
   }
 
+  async function tellEvents(claim: Claim, { events: drafts }: Plan, signal: AbortSignal) {
+    const [about] = claim.owners
+    if (about === undefined) return
+    const occasion = String(claim.generation)
+    for (const draft of drafts) {
+      await events.emit({ ...about, namespace: claim.namespace, occasion }, draft, signal)
+    }
+  }
+
   return {
     tellStatus,
     async carryOut(claim, plan, signal) {
       if (plan.stripFinalizerAt !== undefined) {
-        const after = await stripFinalizer(rest, claim, plan.stripFinalizerAt, signal)
-        if (after) sinks.claim(after)
+        const path = objectPath(ONE_PASSWORD_ITEM, claim)
+        const at = { index: plan.stripFinalizerAt, resourceVersion: claim.resourceVersion }
+        const after = await stripFinalizer(rest, path, at, signal)
+        if (after) sinks.claim(parseClaim(after))
         return { kind: after ? 'done' : 'stale-claim' }
       }
       let { status } = plan
       if (plan.secret) {
-        const written = await trySecret(rest, plan.secret, signal)
+        const written = await trySecret(rest, plan.secret, sinks, signal)
         if ('kind' in written) return written
-        sinks.secret(written)
-        status = status && { ...status, secretResourceVersion: written.resourceVersion }
+        const { version } = written
+        if (version) status = status && { ...status, secretResourceVersion: version }
       }
       if (status && !(await tellStatus(claim, status, signal))) return { kind: 'stale-claim' }
-      const about = { ...claim, resource: ONE_PASSWORD_ITEM, occasion: String(claim.generation) }
-      for (const draft of plan.events) await events.emit(about, draft, signal)
+      for (const former of plan.remove ?? []) {
+        if (await deleteSecret(rest, former, signal)) sinks.secretGone(former, former.uid)
+      }
+      await tellEvents(claim, plan, signal)
       return { kind: 'done' }
     },
   }
 }
 
+/** The version that was written; none after a deletion. */
+interface Written {
+  readonly version?: string
+}
+
 async function trySecret(
   rest: KubeRest,
   write: SecretWrite,
+  sinks: WriteSinks,
   signal: AbortSignal,
-): Promise<SecretMeta | WriteResult> {
+): Promise<Written | WriteResult> {
   try {
-    return await writeSecret(rest, write, signal)
+    const meta = await carryOutSecret(rest, write, sinks, signal)
+    if (meta === 'moved on') return { kind: 'stale-secret' }
+    if (meta === 'deleted') return {}
+    sinks.secret(meta)
+    return { version: meta.resourceVersion }
   } catch (error) {
     if (isAlreadyExists(error) || isConflict(error)) return { kind: 'stale-secret' }
     if (isNamespaceTerminating(error)) return { kind: 'gone' }
     // A 404 to a POST is a namespace that is gone; to a PUT, a Secret that is.
-    if (isNotFound(error)) return { kind: write.kind === 'create' ? 'gone' : 'stale-secret' }
+    if (isNotFound(error)) return { kind: write.kind === 'replace' ? 'stale-secret' : 'gone' }
     if (isInvalid(error) && isKeyferryError(error)) return { kind: 'refused', error }
     throw error
   }
 }
 
-/** By JSON patch with a test of value and version: takes off that finalizer of that object only. */
-async function stripFinalizer(
+async function carryOutSecret(
   rest: KubeRest,
-  claim: Claim,
-  at: number,
+  write: SecretWrite,
+  sinks: WriteSinks,
   signal: AbortSignal,
-): Promise<Claim | undefined> {
-  const path = `/metadata/finalizers/${at}`
-  try {
-    const answer = await rest.send(
-      {
-        method: 'PATCH',
-        patch: 'json',
-        path: objectPath(ONE_PASSWORD_ITEM, claim),
-        query: WRITE_QUERY,
-        body: [
-          { op: 'test', path, value: INCUMBENT_FINALIZER },
-          { op: 'remove', path },
-          { op: 'replace', path: '/metadata/resourceVersion', value: claim.resourceVersion },
-        ],
-      },
-      signal,
-    )
-    return parseClaim(answer)
-  } catch (error) {
-    if (isConflict(error) || isNotFound(error) || isInvalid(error)) return undefined
-    throw error
+): Promise<SecretMeta | 'moved on' | 'deleted'> {
+  switch (write.kind) {
+    case 'create':
+      return createSecret(rest, write.manifest, signal)
+    case 'replace':
+      return replaceSecret(rest, write.manifest, write.from, signal)
+    case 'recreate': {
+      const meta = await recreateSecret(rest, write.manifest, write.from, signal)
+      return meta ?? 'moved on'
+    }
+    case 'delete': {
+      const deleted = await deleteSecret(rest, write.from, signal)
+      if (deleted) sinks.secretGone(write.from, write.from.uid)
+      return deleted ? 'deleted' : 'moved on'
+    }
   }
 }

@@ -19,6 +19,7 @@ export async function startK3s(): Promise<ControlPlane> {
     kubeconfig,
     kubectl: await which('kubectl'),
     auditLog: undefined,
+    processes: undefined,
     async stop() {
       await container.stop()
       await rm(folder, { recursive: true, force: true })

@@ -20,7 +20,25 @@ export interface ControlPlane {
   readonly kubectl: string | undefined
   /** The audit log, one JSON object a line; undefined where it cannot be had. */
   readonly auditLog: string | undefined
+  /** Its processes, for tests that let them fail; undefined where they run in a container. */
+  readonly processes: Processes | undefined
   stop(): Promise<void>
+}
+
+/** See {@link ControlPlane.processes}. */
+export interface Processes {
+  readonly etcd: Service
+  readonly apiserver: Service
+  /** Where etcd keeps its data: may be copied or put back while it is stopped. */
+  readonly data: string
+}
+
+/** A process that can be stopped and started again. */
+export interface Service {
+  /** @param graceMs time to end in good order; 0 kills it */
+  stop(graceMs?: number): Promise<void>
+  /** Resolves when it is ready. */
+  start(): Promise<void>
 }
 
 /** What a control plane is started with. */
@@ -47,42 +65,76 @@ export async function startControlPlane(options: StartOptions = {}): Promise<Con
 
 async function startBinaries(assets: Assets, options: StartOptions): Promise<ControlPlane> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-control-plane-'))
-  const daemons: Daemon[] = []
+  const services: Service[] = []
   const stop = async () => {
-    for (const daemon of daemons.toReversed()) await daemon.stop(5_000)
+    for (const service of services.toReversed()) await service.stop(5_000)
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    const etcd = await startEtcd(assets, folder, daemons)
-    const api = await startApiserver(assets, { folder, etcd, options }, daemons)
-    if (options.controllers !== false) await startControllers(assets, { folder, api }, daemons)
+    const etcd = await createEtcd(assets, folder)
+    services.push(etcd.service)
+    await etcd.service.start()
+    const api = await createApiserver(assets, { folder, etcd: etcd.url, options })
+    services.push(api.service)
+    await api.service.start()
+    if (options.controllers !== false) {
+      const controllers = await createControllers(assets, { folder, api })
+      services.push(controllers)
+      await controllers.start()
+    }
     const { server, kubeconfig, auditLog } = api
-    return { server, kubeconfig, kubectl: assets.kubectl, auditLog, stop }
+    const processes = { etcd: etcd.service, apiserver: api.service, data: etcd.data }
+    return { server, kubeconfig, kubectl: assets.kubectl, auditLog, processes, stop }
   } catch (error) {
     await stop()
     throw error
   }
 }
 
-async function startEtcd({ etcd }: Assets, folder: string, daemons: Daemon[]): Promise<string> {
-  const [client, peer] = [await freePort(), await freePort()].map(
+/** @param ready asked until it says yes */
+function createService(
+  command: string,
+  args: readonly string[],
+  logFile: string,
+  ready: () => Promise<boolean>,
+): Service {
+  let daemon: Daemon | undefined
+  return {
+    async start() {
+      daemon = startDaemon(command, args, { logFile })
+      const name = path.basename(command)
+      await untilReady(daemon, name, async () => (await ready()) || undefined)
+    },
+    async stop(graceMs = 0) {
+      if (graceMs === 0) daemon?.signal('SIGKILL')
+      await daemon?.stop(graceMs)
+      daemon = undefined
+    },
+  }
+}
+
+async function createEtcd({ etcd }: Assets, folder: string) {
+  const [url = '', peer = ''] = [await freePort(), await freePort()].map(
     (port) => `http://127.0.0.1:${port}`,
   )
+  const data = path.join(folder, 'etcd')
   const args = [
-    `--data-dir=${path.join(folder, 'etcd')}`,
-    `--listen-client-urls=${client}`,
-    `--advertise-client-urls=${client}`,
+    `--data-dir=${data}`,
+    `--listen-client-urls=${url}`,
+    `--advertise-client-urls=${url}`,
     `--listen-peer-urls=${peer}`,
     `--initial-advertise-peer-urls=${peer}`,
     `--initial-cluster=default=${peer}`,
     '--unsafe-no-fsync',
     '--log-level=warn',
   ]
-  daemons.push(startDaemon(etcd, args, { logFile: path.join(folder, 'etcd.log') }))
-  return client ?? ''
+  // The API server waits for it.
+  const service = createService(etcd, args, path.join(folder, 'etcd.log'), async () => true)
+  return { service, url, data }
 }
 
 interface Api {
+  readonly service: Service
   readonly server: string
   readonly token: string
   readonly kubeconfig: string
@@ -90,10 +142,9 @@ interface Api {
   readonly auditLog: string
 }
 
-async function startApiserver(
+async function createApiserver(
   { apiserver }: Assets,
   { folder, etcd, options }: { folder: string; etcd: string; options: StartOptions },
-  daemons: Daemon[],
 ): Promise<Api> {
   const token = randomBytes(16).toString('hex')
   const port = await freePort()
@@ -126,27 +177,31 @@ async function startApiserver(
     `--audit-log-path=${file('audit.log')}`,
     ...(options.apiserverArgs ?? []),
   ]
-  const daemon = startDaemon(apiserver, args, { logFile: file('apiserver.log') })
-  daemons.push(daemon)
-  const insecure = new Agent({ connect: { rejectUnauthorized: false } })
-  await untilReady(daemon, 'kube-apiserver', async () => {
-    const headers = { authorization: `Bearer ${token}` }
-    const { statusCode, body } = await request(`${server}/readyz`, {
-      dispatcher: insecure,
-      headers,
-    })
-    await body.dump()
-    return statusCode === 200 || undefined
-  })
-  await insecure.close()
+  const service = createService(apiserver, args, file('apiserver.log'), () =>
+    isReady(`${server}/readyz`, token),
+  )
+  // The server makes the certificate when it starts.
   const certificate = path.join(file('certs'), 'apiserver.crt')
   const kubeconfig = await writeKubeconfig(file('admin.kubeconfig'), { server, certificate, token })
   return {
+    service,
     server,
     token,
     kubeconfig,
     serviceAccountKey: file('sa.key'),
     auditLog: file('audit.log'),
+  }
+}
+
+async function isReady(url: string, token: string): Promise<boolean> {
+  const dispatcher = new Agent({ connect: { rejectUnauthorized: false } })
+  try {
+    const headers = { authorization: `Bearer ${token}` }
+    const { statusCode, body } = await request(url, { dispatcher, headers })
+    await body.dump()
+    return statusCode === 200
+  } finally {
+    await dispatcher.close()
   }
 }
 
@@ -170,11 +225,10 @@ const CONTROLLERS = [
   'root-ca-certificate-publisher-controller',
 ]
 
-async function startControllers(
+async function createControllers(
   { controllerManager }: Assets,
   { folder, api }: { folder: string; api: Api },
-  daemons: Daemon[],
-): Promise<void> {
+): Promise<Service> {
   if (!controllerManager) {
     throw new Error('KUBEBUILDER_ASSETS has no kube-controller-manager, which these tests need')
   }
@@ -193,8 +247,11 @@ async function startControllers(
     '--kube-api-qps=200',
     '--kube-api-burst=400',
   ]
-  daemons.push(
-    startDaemon(controllerManager, args, { logFile: path.join(folder, 'controllers.log') }),
+  return createService(
+    controllerManager,
+    args,
+    path.join(folder, 'controllers.log'),
+    async () => true,
   )
 }
 

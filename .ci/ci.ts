@@ -1,0 +1,106 @@
+/**
+ * The steps of .ci/run, each with its time and budget. A step that takes longer than its budget
+ * fails: tests that nobody waits for are tests that nobody runs.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+
+/** Minutes that each part may take, cold, on two cores. */
+const BUDGETS = {
+  builds: 14,
+  'lint and unit': 3,
+  cluster: 6,
+  contract: 5,
+} as const
+type Part = keyof typeof BUDGETS
+
+const PART_OF_SUITE: Readonly<Record<string, Part>> = {
+  unit: 'lint and unit',
+  cluster: 'cluster',
+  contract: 'contract',
+}
+
+interface SuiteResult {
+  readonly suite: string
+  readonly passed: number
+  readonly failed: number
+  readonly skipped: number
+  readonly seconds: number
+}
+
+const seconds: Record<Part, number> = { builds: 0, 'lint and unit': 0, cluster: 0, contract: 0 }
+let passed = 0
+let failed = 0
+let skipped = 0
+
+function execute(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<number> {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, ...env } })
+    child.on('error', () => resolve(1))
+    child.on('close', (code) => resolve(code ?? 1))
+  })
+}
+
+/** Runs one command as one check. */
+async function check(part: Part, title: string, command: readonly string[]): Promise<void> {
+  const started = Date.now()
+  const [name = '', ...args] = command
+  const code = await execute(name, args)
+  seconds[part] += (Date.now() - started) / 1000
+  console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${title}`)
+  if (code === 0) passed += 1
+  else failed += 1
+}
+
+/** Runs README's test command and counts its tests. */
+async function test(): Promise<void> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-ci-'))
+  const report = path.join(folder, 'suites.jsonl')
+  const code = await execute('npm', ['test'], { KEYFERRY_REPORT: report })
+  const lines = (await readFile(report, 'utf8').catch(() => '')).split('\n').filter(Boolean)
+  await rm(folder, { recursive: true, force: true })
+  for (const line of lines) {
+    const result = JSON.parse(line) as SuiteResult
+    passed += result.passed
+    failed += result.failed
+    skipped += result.skipped
+    const part = PART_OF_SUITE[result.suite]
+    if (part) seconds[part] += result.seconds
+  }
+  if (code !== 0 && failed === 0) failed += 1
+}
+
+function table(): void {
+  console.log('\npart             minutes  budget')
+  for (const [part, limit] of Object.entries(BUDGETS) as [Part, number][]) {
+    const minutes = seconds[part] / 60
+    const over = minutes > limit
+    if (over) failed += 1
+    console.log(
+      `${part.padEnd(16)} ${minutes.toFixed(1).padStart(7)} ${String(limit).padStart(7)}${over ? '  OVER' : ''}`,
+    )
+  }
+  const total = Object.values(seconds).reduce((sum, one) => sum + one, 0) / 60
+  console.log(`${'all'.padEnd(16)} ${total.toFixed(1).padStart(7)}`)
+}
+
+// What the bootstrap did before this started: Node and dependencies.
+const began = Number(process.env['KEYFERRY_STARTED'] ?? Date.now() / 1000)
+seconds.builds += Date.now() / 1000 - began
+await check('builds', 'the control plane is built', ['node', 'test/support/control-plane/build.ts'])
+await check('builds', 'the program is bundled', ['node', '.ci/build.mjs'])
+await test()
+await check('lint and unit', 'lint and layer rules', ['oxlint', '--type-aware', '--deny-warnings'])
+await check('lint and unit', 'types', ['tsc', '-p', '.'])
+await check('lint and unit', 'format', ['biome', 'format', '.'])
+await check('lint and unit', 'dead code', ['knip'])
+table()
+if (skipped > 0) console.log(`${skipped} skipped`)
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1

@@ -1,0 +1,37 @@
+/**
+ * The item is gone. Usually everything is kept; where the resource says so, the Secret goes once the
+ * absence is beyond doubt: lists that hold the vault and not the item, and a 404, all twice, a poll
+ * apart. A vault that is not there is an outage or a lost right, never a missing item.
+ */
+import { withoutContent } from './status.ts'
+import { fail } from './trouble.ts'
+import type { Decision, Outcome, Snapshot } from './types.ts'
+
+/** How often the absence must be confirmed. */
+const CONFIRMATIONS = 2
+/** Milliseconds after which an absence that is not confirmed yet is looked at again. */
+const RECHECK_MS = 10_000
+
+/** @param path of the item, as the resource names it */
+export function planMissing(seen: Snapshot, path: string, message: string): Decision {
+  const { claim, secret } = seen
+  const applied = claim.status.items?.find((item) => item.path === path)
+  // Only the item that gives the Secret as a whole can take it along.
+  const decides = claim.spec.itemPath === '' || path === claim.spec.itemPath
+  const meta = secret.kind === 'cached' ? secret.meta : secret.secret
+  const owned = meta?.ownerReferences.some(({ uid }) => uid === claim.uid) === true
+  if (claim.spec.onItemMissing === 'Keep' || !applied || !decides || !meta || !owned) {
+    return fail(seen, 'ItemNotFound', message)
+  }
+  if (seen.absences === undefined) return { kind: 'look', at: 'absence' }
+  if (seen.absences < CONFIRMATIONS) {
+    const outcome: Outcome = { kind: 'recheck', afterMs: RECHECK_MS }
+    return fail(seen, 'ItemNotFound', message, outcome)
+  }
+  const decision = fail(seen, 'ItemNotFound', `${message} The Secret was deleted.`)
+  if (decision.kind !== 'act') return decision
+  const status = withoutContent(decision.plan.status ?? claim.status)
+  const { namespace, name, uid, resourceVersion } = meta
+  const from = { namespace, name, uid, resourceVersion }
+  return { kind: 'act', plan: { ...decision.plan, status, secret: { kind: 'delete', from } } }
+}

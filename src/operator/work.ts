@@ -1,0 +1,212 @@
+/**
+ * Everything that works the queues, once the caches are complete and this process may write.
+ */
+import { randomUUID } from 'node:crypto'
+import { type Reconcile, runController } from '../kube/controller.ts'
+import { createPace } from '../kube/pace.ts'
+import type { KeyedQueue } from '../kube/queue.ts'
+import { keyOf } from '../kube/resource.ts'
+import type { KubeRest } from '../kube/rest.ts'
+import { parseSelector } from '../kube/selector.ts'
+import { createDebtMemory, createDebtReconcile, regarding } from './debts.ts'
+import { createBindings } from './intake/bindings.ts'
+import { type Catalog, createCatalog } from './intake/catalog.ts'
+import { type ClaimSource, resourceClaims, workloadClaims } from './intake/claims.ts'
+import { type ContentReader, createContentReader } from './intake/content.ts'
+import { createHistory } from './intake/history.ts'
+import type { Priority } from './intake/keys.ts'
+import { enqueueOutdated, type Lane, runPoll } from './intake/poll.ts'
+import { createIntake } from './intake/snapshot.ts'
+import type { Claim, ItemStatus } from './item.ts'
+import type { DigestKey } from './plan/digest.ts'
+import { PATIENCE_MS } from './plan/status.ts'
+import type { Policy } from './plan/types.ts'
+import { createReconcile } from './reconcile.ts'
+import { createReleaseReconcile } from './releases.ts'
+import { createRolloutReconcile } from './rollouts.ts'
+import type { Parts } from './run.ts'
+import { createShadowReconcile } from './shadow.ts'
+import { createEventWriter, type EventWriter } from './write/event.ts'
+import { createWriter } from './write/write.ts'
+
+/** What a term in office adds. */
+export interface Office {
+  /** Refuses writes outside of the term. */
+  readonly rest: KubeRest
+  readonly key: DigestKey
+}
+
+/** Debts closed in a minute: never urgent, so never many at once. */
+const CLOSINGS_PER_MINUTE = 600
+const DEBT_WORKERS = 4
+const ROLLOUT_WORKERS = 4
+
+interface Tools extends Omit<Parts, 'rest'>, Office {
+  readonly catalog: Catalog
+  readonly reader: ContentReader
+  readonly events: EventWriter
+  readonly policy: Policy
+  readonly control: (queue: KeyedQueue, reconcile: Reconcile, concurrency: number) => Promise<void>
+}
+
+/** Works until `signal` aborts. */
+export async function startWork(parts: Parts, office: Office, signal: AbortSignal): Promise<void> {
+  const tools = assemble(parts, office, signal)
+  const { settings, queues, clock, random, catalog, report } = tools
+  const resources = resourceLane(tools)
+  const workloads = workloadLane(tools)
+  const lanes = [resources.lane, workloads.lane]
+  const poll = {
+    catalog,
+    lanes,
+    clock,
+    random,
+    intervalMs: settings.pollingIntervalMs,
+    staleMs: [PATIENCE_MS, settings.staleAfterMs],
+    onPoll: report.pollWith(tools),
+    onCrash: (error: unknown) => report.crash('poll', error),
+  }
+  const { onPolicyFailure: onFailure } = report
+  const onChange = () => enqueueOutdated({ catalog, lanes })
+  await Promise.all([
+    tools.control(queues.resources, resources.reconcile, settings.concurrency),
+    tools.control(queues.workloads, workloads.reconcile, settings.concurrency),
+    ...(settings.dryRun ? [] : restarting(tools)),
+    runPoll(poll, signal),
+    parts.policyFile.follow(clock, { onChange, onFailure }, signal),
+  ])
+}
+
+function assemble(parts: Parts, office: Office, signal: AbortSignal): Tools {
+  const { settings, clock, connect, policyFile, report, namespace } = parts
+  const { emptyValues, labelsNotCopied, staleAfterMs, restartOnRemap } = settings
+  return {
+    ...parts,
+    ...office,
+    catalog: createCatalog({ client: connect, clock, policy: policyFile.current }),
+    reader: createContentReader(connect),
+    events: createEventWriter(office.rest, `keyferry-${randomUUID()}`, report.eventFailure),
+    policy: {
+      emptyValues,
+      labelsNotCopied,
+      staleAfterMs,
+      restartOnRemap,
+      digestKey: office.key,
+      instance: `${namespace}/${settings.instance}`,
+    },
+    control: (queue, reconcile, concurrency) =>
+      runController({ queue, reconcile, concurrency, onCrash: report.crash }, signal),
+  }
+}
+
+interface WorkedLane {
+  readonly lane: Lane
+  readonly reconcile: Reconcile
+}
+
+/** Claims of resources. */
+function resourceLane(tools: Tools): WorkedLane {
+  const { views, queues } = tools
+  const keys = () => [...views.claims.values()].map(keyOf)
+  return createLane(tools, queues.resources, {
+    claims: resourceClaims(views),
+    keys,
+    remember: (claim) => claim,
+  })
+}
+
+/** Claims of annotated workloads, among them those that ask for another item under one name. */
+function workloadLane(tools: Tools): WorkedLane {
+  const { views, queues, settings, events } = tools
+  const claims = workloadClaims(views, parseSelector(settings.itemSelector))
+  const stores = Object.values(views.workloads)
+  const keys = () =>
+    stores.flatMap((store) =>
+      [...store.values()].flatMap(({ namespace, asks }) =>
+        asks ? [`${namespace}/${asks.secretName}`] : [],
+      ),
+    )
+  const lane = createLane(tools, queues.workloads, {
+    claims,
+    keys,
+    remember: (claim, status) => claims.remember(claim, status),
+  })
+  return {
+    ...lane,
+    async reconcile(key, signal) {
+      const requeue = await lane.reconcile(key, signal)
+      for (const workload of settings.dryRun ? [] : claims.losersOf(key)) {
+        const note = `Another workload asks for another item under the Secret name ${workload.asks?.secretName}.`
+        const draft = {
+          type: 'Warning',
+          reason: 'SecretClaimedTwice',
+          action: 'Sync',
+          note,
+        } as const
+        await events.emit({ ...regarding(workload), occasion: key }, draft, signal)
+      }
+      return requeue
+    },
+  }
+}
+
+function createLane(
+  tools: Tools,
+  queue: KeyedQueue,
+  source: {
+    readonly claims: ClaimSource
+    readonly keys: () => Iterable<string>
+    readonly remember: (claim: Claim, status: ItemStatus) => Claim
+  },
+): WorkedLane {
+  const { settings, clock, rest, views, versions, events, report, connect } = tools
+  const bindings = createBindings()
+  const history = createHistory(clock)
+  const { claims } = source
+  const pollMs = settings.pollingIntervalMs
+  const intake = createIntake({ ...tools, claims, client: connect, bindings, history, pollMs })
+  const writer = createWriter(rest, events, {
+    claim: (claim) => views.claims.observe(claim),
+    secret(secret) {
+      versions.note(secret)
+      views.secrets.observe(secret)
+    },
+    secretGone: (key, uid) => views.secrets.forget(key, uid),
+    remember: source.remember,
+  })
+  const reconcile = settings.dryRun
+    ? createShadowReconcile(intake, report.difference)
+    : createReconcile({ intake, writer, history, clock, onOutcome: report.outcome })
+  const enqueue = (key: string, priority: Priority) => queue.add(key, { priority })
+  return { reconcile, lane: { bindings, keys: source.keys, enqueue } }
+}
+
+/** Changed content to restarted workloads, and workloads freed of the incumbent's finalizer. */
+function restarting(tools: Tools): Promise<void>[] {
+  const { settings, clock, queues, key, report } = tools
+  const common = {
+    ...tools,
+    memory: createDebtMemory(clock),
+    policy: { autoRestart: settings.autoRestart, delayMs: settings.restartDelayMs },
+    rollouts: queues.rollouts,
+    debts: queues.debts,
+  }
+  const debts = createDebtReconcile({
+    ...common,
+    digestKey: key,
+    closing: createPace(clock, CLOSINGS_PER_MINUTE),
+    enqueue: (name, priority) => queues.resources.add(name, { priority }),
+    onGiveUp: report.giveUp,
+  })
+  const rollouts = createRolloutReconcile({
+    ...common,
+    pace: createPace(clock, settings.restartsPerMinute),
+    onRestart: report.restart,
+  })
+  const releases = createReleaseReconcile({ ...tools, history: createHistory(clock) })
+  return [
+    tools.control(queues.debts, debts, DEBT_WORKERS),
+    tools.control(queues.rollouts, rollouts, ROLLOUT_WORKERS),
+    tools.control(queues.releases, releases, 1),
+  ]
+}

@@ -1,0 +1,99 @@
+/**
+ * What lint cannot see: documentation agrees with the code, exports are documented, the layer rules
+ * bite, manifests agree with each other.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { pages } from '../.ci/docs.ts'
+import { ONE_PASSWORD_ITEM } from '../src/operator/item.ts'
+import { SETTINGS } from '../src/settings/settings.ts'
+
+const sources = globSync('src/**/*.ts').filter((file) => !file.endsWith('.generated.ts'))
+const read = (file: string) => readFileSync(file, 'utf8')
+
+describe('documentation', () => {
+  test.each(Object.entries(pages()))('%s is what the code says', (file, text) => {
+    expect(read(file)).toBe(text)
+  })
+
+  test('names no file that is not there', () => {
+    const named = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md')].flatMap((page) => {
+      const text = read(page)
+      const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, target = '']) =>
+        path.normalize(path.join(path.dirname(page), target)),
+      )
+      const code = [...text.matchAll(/`((?:src|test|crds|charts|deploy|docs|\.ci)\/[\w./-]*\w)`/g)]
+      return [...links, ...code.map(([, target = '']) => target)].map((target) => ({
+        page,
+        target,
+      }))
+    })
+    expect(named.filter(({ target }) => !existsSync(target))).toEqual([])
+    expect(named.length).toBeGreaterThan(20)
+  })
+
+  test('covers every export of the sources', () => {
+    const bare = sources.flatMap((file) => {
+      const lines = read(file).split('\n')
+      return lines.flatMap((line, n) => {
+        const name = /^export (?:async )?(?:function|const|class|interface|type) (\w+)/.exec(
+          line,
+        )?.[1]
+        if (name === undefined || documented(lines, n)) return []
+        return [`${file}: ${name}`]
+      })
+    })
+    expect(bare).toEqual([])
+  })
+})
+
+/** Whether a comment ends right above, or the export is the type of the schema right above it. */
+function documented(lines: readonly string[], n: number): boolean {
+  const above = lines.slice(0, n).findLast((line) => line.trim() !== '') ?? ''
+  if (above.trim().endsWith('*/')) return true
+  return /^export type \w+ = (?:z\.infer|\(typeof)/.test(lines[n] ?? '')
+}
+
+describe('layers', () => {
+  const planted = 'src/operator/plan/planted.ts'
+  afterAll(() => rmSync(planted, { force: true }))
+
+  test.each([
+    ["import { createRest } from '../../kube/rest.ts'\nexport const x = createRest", 'no request'],
+    ["import { readFileSync } from 'node:fs'\nexport const x = readFileSync", 'plan/ is pure'],
+    ['export const x = Date.now()', 'plan/ is pure'],
+    [
+      "import { createWriter } from '../write/write.ts'\nexport const x = createWriter",
+      'knows neither',
+    ],
+  ])('the plan stage may not hold %j', (text, why) => {
+    writeFileSync(planted, `/** Planted. */\n${text}\n`)
+    const { stdout, status } = spawnSync('node_modules/.bin/oxlint', [planted], {
+      encoding: 'utf8',
+    })
+    expect(status).not.toBe(0)
+    expect(stdout).toContain(why)
+  })
+})
+
+describe('manifests', () => {
+  test('the CRD is of the resource that the operator serves', () => {
+    const crd = parse(read('crds/onepassword.com_onepassworditems.yaml'))
+    const { group, plural, kind, version } = ONE_PASSWORD_ITEM
+    expect(crd.spec).toMatchObject({
+      group,
+      names: { plural, kind },
+      versions: [{ name: version }],
+    })
+  })
+
+  test('name no setting that does not exist', () => {
+    const known = new Set<string>(Object.values(SETTINGS).map(({ name }) => name))
+    const [deployment] = globSync('deploy/base/deployment.yaml').map((file) => parse(read(file)))
+    const { env } = deployment.spec.template.spec.containers[0] as { env: { name: string }[] }
+    expect(env.map(({ name }) => name).filter((name) => !known.has(name))).toEqual([])
+  })
+})

@@ -1,0 +1,134 @@
+import { beforeAll, expect, test } from 'vitest'
+import { condition, isReady, type KubeObject, valueOf } from '../support/cluster.ts'
+import { startOperator } from '../support/operator.ts'
+import { json } from '../support/scripted-connect.ts'
+import { setStage, type Stage } from '../support/stage.ts'
+import { inject } from 'vitest'
+
+let stage: Stage
+
+beforeAll(async () => {
+  stage = await setStage()
+  await stage.operator()
+})
+
+const untilReason = (name: string, reason: string) =>
+  stage.cluster.until(
+    'items',
+    name,
+    (item: KubeObject) => condition(item, 'Ready')?.reason === reason,
+  )
+
+test.each([
+  ['bad-path', 'foo/bar', 'InvalidItemPath'],
+  ['empty-vault', 'vaults//items/x', 'InvalidItemPath'],
+  ['dots', 'vaults/../items/..', 'VaultNotFound'],
+  ['no-vault', 'vaults/Nowhere/items/x', 'VaultNotFound'],
+  ['no-item', 'vaults/Production/items/Nothing', 'ItemNotFound'],
+])('%s: the path %s gives the reason %s', async (name, itemPath, reason) => {
+  await stage.item(name, 'x', { spec: { itemPath } })
+  const item = await untilReason(name, reason)
+  expect(condition(item, 'Ready')?.status).toBe('False')
+  expect(condition(item, 'Ready')?.message).not.toBe('')
+  expect(await stage.cluster.find('secrets', name)).toBeUndefined()
+})
+
+test('an item without any key, and one that is too large, leave the Secret as it is', async () => {
+  const { cluster, connect, vault } = stage
+  const id = connect.add(vault, { title: 'shrinks', fields: [{ label: 'a', value: 'kept' }] })
+  await stage.item('shrinks', 'shrinks')
+  await cluster.until('items', 'shrinks', isReady)
+  connect.edit(id, { fields: [{ label: '', value: 'x' }] })
+  await untilReason('shrinks', 'NoKeys')
+  expect(valueOf(await cluster.get('secrets', 'shrinks'), 'a')).toBe('kept')
+  connect.edit(id, { fields: [{ label: 'huge', value: 'x'.repeat(2 * 2 ** 20) }] })
+  const item = await untilReason('shrinks', 'TooLarge')
+  expect(condition(item, 'Ready')?.message).toContain('huge 2097152')
+  expect(valueOf(await cluster.get('secrets', 'shrinks'), 'a')).toBe('kept')
+  connect.edit(id, { fields: [{ label: 'a', value: 'new' }] })
+  await cluster.until('items', 'shrinks', isReady)
+  expect(valueOf(await cluster.get('secrets', 'shrinks'), 'a')).toBe('new')
+})
+
+test('exactly 1 MiB fits, one byte more does not', async () => {
+  const { cluster, connect, vault } = stage
+  const value = 'x'.repeat(2 ** 20)
+  connect.add(vault, { title: 'fits', fields: [{ label: 'a', value }] })
+  connect.add(vault, { title: 'one-more', fields: [{ label: 'a', value: `${value}x` }] })
+  await stage.item('fits', 'fits')
+  await stage.item('one-more', 'one-more')
+  await cluster.until('items', 'fits', isReady)
+  await untilReason('one-more', 'TooLarge')
+})
+
+test('a file that is too large is not even fetched', async () => {
+  const { connect, vault } = stage
+  connect.add(vault, {
+    title: 'big-file',
+    fields: [{ label: 'a', value: 'b' }],
+    files: [{ name: 'dump.bin', content: Buffer.alloc(3 * 2 ** 20) }],
+  })
+  await stage.item('big-file', 'big-file')
+  const item = await untilReason('big-file', 'TooLarge')
+  expect(condition(item, 'Ready')?.message).toContain('dump.bin 3145728')
+  expect(connect.requests.some((request) => request.endsWith('/content'))).toBe(false)
+})
+
+test('malformed answers keep the Secret as it is', async () => {
+  const { cluster, connect, vault } = stage
+  const id = connect.add(vault, { title: 'steady', fields: [{ label: 'a', value: 'kept' }] })
+  await stage.item('steady', 'steady')
+  await cluster.until('items', 'steady', isReady)
+  connect.intercept = (request, response) => {
+    if (!request.url?.endsWith(`/items/${id}`)) return false
+    json(response, 200, { id, vault: { id: vault }, title: 'steady', version: 2, fields: 'none' })
+    return true
+  }
+  connect.edit(id, { fields: [{ label: 'a', value: 'new' }] })
+  const asked = () => connect.requests.filter((one) => one.endsWith(`/items/${id}`)).length
+  const before = asked()
+  await cluster.until('items', 'steady', () => asked() > before)
+  expect(valueOf(await cluster.get('secrets', 'steady'), 'a')).toBe('kept')
+  connect.intercept = undefined
+  await cluster.until('secrets', 'steady', (secret) => valueOf(secret, 'a') === 'new')
+})
+
+test('a Connect server that cannot be reached, and a refused token, show as such', async () => {
+  const { cluster, connect } = stage
+  const kubeconfig = inject('kubeconfig')
+  const elsewhere = await setStage()
+  elsewhere.connect.tokens = new Set(['another token'])
+  const refused = await elsewhere.operator()
+  elsewhere.connect.add(elsewhere.vault, { title: 'x', fields: [{ label: 'a', value: 'b' }] })
+  await elsewhere.item('x', 'x')
+  const item = await elsewhere.cluster.until('items', 'x', (one) => {
+    return condition(one, 'Ready')?.reason === 'ConnectUnauthorized'
+  })
+  expect(condition(item, 'Ready')?.status).toBe('Unknown')
+  expect(condition(item, 'Reconciling')?.status).toBe('True')
+  expect(await refused.logs()).not.toContain('test-token')
+  elsewhere.connect.tokens = undefined
+  await elsewhere.cluster.until('items', 'x', isReady)
+  expect(cluster.namespace).not.toBe(elsewhere.cluster.namespace)
+  expect(connect.url).not.toBe('')
+  expect(kubeconfig).not.toBe('')
+})
+
+test.each([
+  [{ OP_CONNECT_HOST: 'ftp://x' }, 'OP_CONNECT_HOST'],
+  [{ OP_CONNECT_TOKEN: 'two words' }, 'OP_CONNECT_TOKEN'],
+  [{ POLLING_INTERVAL: '0' }, 'POLLING_INTERVAL'],
+  [{ WATCH_NAMESPACE: 'Not A Namespace' }, 'WATCH_NAMESPACE'],
+])('the setting %o stops the start with one sentence that names it', async (env, name) => {
+  const operator = await startOperator({
+    kubeconfig: inject('kubeconfig'),
+    connect: stage.connect.url,
+    namespace: stage.cluster.namespace,
+    env,
+    ready: false,
+  })
+  expect(await operator.exited).toBe(1)
+  const logs = await operator.logs()
+  expect(logs).toContain(name)
+  expect(logs.trim().split('\n').length).toBeLessThanOrEqual(2)
+})

@@ -1,0 +1,186 @@
+import * as fc from 'fast-check'
+import { expect, test } from 'vitest'
+import {
+  type ConnectClient,
+  connectClient,
+  createConnectClient,
+} from '../../../src/connect/client.ts'
+import type { ConnectRequest } from '../../../src/connect/transport.ts'
+import { isKeyferryError } from '../../../src/errors.ts'
+import { failureOf } from '../../support/failure.ts'
+
+const VAULT = 'v'.repeat(26)
+const ITEM = 'i'.repeat(26)
+const FILE = 'f'.repeat(26)
+const ID = { vaultId: VAULT, itemId: ITEM }
+const SIGNAL = new AbortController().signal
+
+/** A client whose server answers `body` to everything. */
+function aClient(body: string | Uint8Array | object) {
+  const requests: ConnectRequest[] = []
+  const bytes = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body)
+  let closed = false
+  const client = connectClient({
+    send: (request) => {
+      requests.push(request)
+      return Promise.resolve({ status: 200, headers: {}, body: Buffer.from(bytes) })
+    },
+    close: () => {
+      closed = true
+      return Promise.resolve()
+    },
+  })
+  return { client, requests, isClosed: () => closed }
+}
+
+const summary = { id: ITEM, title: 'Database', vault: { id: VAULT }, version: 3 }
+
+test('vaults are read with a limit for long lists', async () => {
+  const { client, requests } = aClient([{ id: VAULT, name: 'Production', contentVersion: 4 }])
+  expect(await client.vaults(SIGNAL)).toMatchObject([{ name: 'Production', contentVersion: 4 }])
+  expect(requests).toEqual([
+    { operation: 'vaults', method: 'GET', path: '/v1/vaults', limit: 64 * 2 ** 20 },
+  ])
+})
+
+test('items are read from their vault', async () => {
+  const { client, requests } = aClient([summary])
+  expect(await client.items(VAULT, SIGNAL)).toMatchObject([{ title: 'Database', version: 3 }])
+  expect(requests[0]).toMatchObject({ path: `/v1/vaults/${VAULT}/items`, limit: 64 * 2 ** 20 })
+})
+
+test('a list with an item of another vault is refused', async () => {
+  const { client } = aClient([summary, { ...summary, vault: { id: 'w'.repeat(26) } }])
+  expect(await failureOf(client.items(VAULT, SIGNAL))).toMatchObject({
+    code: 'CONNECT_BAD_ANSWER',
+    message: 'items: the answer cannot be used: it lists items of another vault',
+  })
+})
+
+test('an item, its files and their content are read by ids', async () => {
+  const { client, requests } = aClient(summary)
+  expect(await client.item(ID, SIGNAL)).toMatchObject({ title: 'Database', fields: [] })
+  const listing = aClient([{ id: FILE, name: 'key', size: 2 }])
+  expect(await listing.client.files(ID, SIGNAL)).toMatchObject([{ name: 'key', size: 2 }])
+  const content = Buffer.from([0, 255, 10])
+  const reading = aClient(content)
+  expect(await reading.client.fileContent(ID, FILE, 100, SIGNAL)).toEqual(content)
+  const root = `/v1/vaults/${VAULT}/items/${ITEM}`
+  expect([...requests, ...listing.requests, ...reading.requests]).toEqual([
+    { operation: 'item', method: 'GET', path: root },
+    { operation: 'files', method: 'GET', path: `${root}/files` },
+    { operation: 'file content', method: 'GET', path: `${root}/files/${FILE}/content`, limit: 100 },
+  ])
+})
+
+test('another item than the one asked for is refused', async () => {
+  for (const change of [{ id: 'j'.repeat(26) }, { vault: { id: 'w'.repeat(26) } }]) {
+    const { client } = aClient({ ...summary, ...change })
+    expect(await failureOf(client.item(ID, SIGNAL))).toMatchObject({
+      code: 'CONNECT_BAD_ANSWER',
+      message: 'item: the answer cannot be used: it is another item than the one asked for',
+    })
+  }
+})
+
+const BODIES: readonly (readonly [string, string | Uint8Array])[] = [
+  ['nothing', ''],
+  ['a space', ' '],
+  ['null', 'null'],
+  ['true', 'true'],
+  ['a number', '7'],
+  ['a text', '"item"'],
+  ['an empty list', '[]'],
+  ['a list of it', JSON.stringify([summary])],
+  ['an empty object', '{}'],
+  ['an error', '{"status":500,"message":"no"}'],
+  ['a page', '<!doctype html><html></html>'],
+  ['a cut object', JSON.stringify(summary).slice(0, -5)],
+  ['two objects', JSON.stringify(summary).repeat(2)],
+  ['a mark of byte order', `\ufeff${JSON.stringify(summary)}`],
+  ['UTF-16', Buffer.from(JSON.stringify(summary), 'utf16le')],
+  ['no UTF-8', Buffer.from(JSON.stringify({ ...summary, title: 'é' }), 'latin1')],
+  ['NaN', '{"version":NaN}'],
+  ['no id', JSON.stringify({ ...summary, id: undefined })],
+  ['an id of another form', JSON.stringify({ ...summary, id: '../../x' })],
+  ['no vault', JSON.stringify({ ...summary, vault: undefined })],
+  ['a version that is text', JSON.stringify({ ...summary, version: '3' })],
+  ['fields that are an object', JSON.stringify({ ...summary, fields: {} })],
+  ['a field that is text', JSON.stringify({ ...summary, fields: ['password'] })],
+  ['a value that is an object', JSON.stringify({ ...summary, fields: [{ value: {} }] })],
+  ['a list too deep', '['.repeat(100_000)],
+]
+
+test.each(BODIES)('an answer that is %s is no item', async (_what, body) => {
+  const { client } = aClient(body)
+  expect(await failureOf(client.item(ID, SIGNAL))).toMatchObject({
+    code: 'CONNECT_BAD_ANSWER',
+    retry: 'soon',
+  })
+})
+
+test.each(BODIES.filter(([what]) => !['an empty list', 'a list of it'].includes(what)))(
+  'an answer that is %s is no list',
+  async (_what, body) => {
+    const { client } = aClient(body)
+    for (const list of [
+      client.vaults(SIGNAL),
+      client.items(VAULT, SIGNAL),
+      client.files(ID, SIGNAL),
+    ]) {
+      expect((await failureOf(list)).code).toBe('CONNECT_BAD_ANSWER')
+    }
+  },
+)
+
+test('an error about an answer does not quote it', async () => {
+  const canary = 'canary-5d1f02'
+  for (const body of [`{"fields":[{"value":"${canary}"}`, JSON.stringify({ id: canary })]) {
+    const { client } = aClient(body)
+    const error = await failureOf(client.item(ID, SIGNAL))
+    expect(JSON.stringify([error.message, error.remedy, String(error.cause)])).not.toContain(canary)
+  }
+})
+
+const calls: Record<string, (client: ConnectClient, id: string) => Promise<unknown>> = {
+  items: (client, id) => client.items(id, SIGNAL),
+  'item by vault': (client, id) => client.item({ ...ID, vaultId: id }, SIGNAL),
+  'item by id': (client, id) => client.item({ ...ID, itemId: id }, SIGNAL),
+  files: (client, id) => client.files({ ...ID, itemId: id }, SIGNAL),
+  content: (client, id) => client.fileContent(ID, id, 1, SIGNAL),
+}
+
+test('only what has the form of an id becomes part of a URL', async () => {
+  const odd = fc.oneof(
+    fc.constantFrom(
+      '',
+      '..',
+      '.',
+      '%2e%2e',
+      `${'a'.repeat(25)}/`,
+      `${ITEM}?x`,
+      `${ITEM}\n`,
+      'A'.repeat(26),
+    ),
+    fc.string({ unit: 'binary' }).filter((text) => !/^[a-z0-9]{26}$/.test(text)),
+  )
+  await fc.assert(
+    fc.asyncProperty(odd, fc.constantFrom(...Object.keys(calls)), async (id, call) => {
+      const { client, requests } = aClient({})
+      const error = await failureOf(calls[call]?.(client, id) ?? Promise.resolve())
+      expect(isKeyferryError(error, 'CONNECT_REFUSED_INPUT')).toBe(true)
+      expect(requests).toEqual([])
+    }),
+  )
+})
+
+test('closing a client closes its transport', async () => {
+  const { client, isClosed } = aClient({})
+  await client.close()
+  expect(isClosed()).toBe(true)
+})
+
+test('a client for a host refuses one that is none', () => {
+  const options = { host: 'connect', token: () => '', userAgent: 'tests/1' }
+  expect(() => createConnectClient(options)).toThrow('OP_CONNECT_HOST')
+})
