@@ -1,5 +1,6 @@
 import { type Logger, pino } from 'pino'
 
+/** Levels from the finest to the coarsest. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
 
 /** Levels as Connect numbers them. Source: logs of Connect 1.5, 1Password/connect issue 36 */

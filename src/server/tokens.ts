@@ -22,6 +22,7 @@ export interface IssuedToken {
   readonly token: SecretValue
 }
 
+/** A token to be issued. */
 export interface TokenRequest {
   readonly name: string
   /** Rights by vault id. */
@@ -42,6 +43,7 @@ export interface Grant {
   readonly vaults: readonly string[]
 }
 
+/** Issues, revokes and checks tokens. */
 export interface Tokens {
   issue(request: TokenRequest): Promise<IssuedToken>
   /** @returns whether it was in force until now; `undefined` when there is no such token */

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Store } from '../store/store.ts'
 
+/** Counts answers. */
 export interface Metrics {
   /** Counts an answer. @param seconds from the request's arrival */
   answered(operation: string, status: number, seconds: number): void

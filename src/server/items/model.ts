@@ -6,8 +6,10 @@
 /** What a token may do in a vault. */
 export type Right = 'r' | 'w' | 'rw'
 
+/** Kinds of vaults that Connect knows; those made here are USER_CREATED. */
 export type VaultType = 'USER_CREATED' | 'PERSONAL' | 'EVERYONE' | 'TRANSFER'
 
+/** A vault and what is counted about it. */
 export interface Vault {
   readonly id: string
   readonly name: string
@@ -24,8 +26,10 @@ export interface Vault {
   readonly active: number
 }
 
+/** What a built-in field is for. */
 export type Purpose = 'USERNAME' | 'PASSWORD' | 'NOTES'
 
+/** A field; empty members are absent. */
 export interface StoredField {
   readonly id: string
   readonly type: string
@@ -38,17 +42,20 @@ export interface StoredField {
   readonly entropy?: number
 }
 
+/** A URL of an item; at most one is primary. */
 export interface StoredUrl {
   readonly href: string
   readonly label?: string
   readonly primary?: boolean
 }
 
+/** A section that fields and files belong to. */
 export interface StoredSection {
   readonly id: string
   readonly label?: string
 }
 
+/** A file; its content is stored in parts of its own. */
 export interface StoredFile {
   readonly id: string
   readonly name: string
@@ -73,6 +80,7 @@ export interface ItemContent {
   readonly fields: readonly StoredField[]
 }
 
+/** An item, with what the server decides about it. */
 export interface Item extends ItemContent {
   readonly id: string
   readonly vault: string
@@ -85,6 +93,7 @@ export interface Item extends ItemContent {
   readonly state?: 'ARCHIVED' | 'DELETED'
 }
 
+/** A token, without the token itself. */
 export interface Token {
   /** Also the JWT's `jti`: 26 characters. */
   readonly id: string

@@ -46,6 +46,7 @@ export interface Activity {
   close(): Promise<void>
 }
 
+/** The record of a store. */
 export function createActivity(parts: StoreParts): Activity {
   const { engine, ring } = parts
   let buffer: ActivityEntry[] = []

@@ -28,7 +28,9 @@ import {
 /** Keys that every draft needs to have been loaded. */
 export const DRAFT_KEYS: readonly Key[] = [HEAD, KEYRING]
 
+/** Where the row of an item is. */
 export const itemKey = (vault: string, id: string): Key => ({ kind: 'item', scope: vault, id })
+/** Where the row of a token is. */
 export const tokenKey = (id: string): Key => ({ kind: 'token', scope: '', id })
 
 /** What opens and seals the rows of a draft. */

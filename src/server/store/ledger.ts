@@ -11,6 +11,7 @@ import {
   type VaultRecord,
 } from './records.ts'
 
+/** Where the row of a vault is. */
 export const vaultKey = (id: string): Key => ({ kind: 'vault', scope: '', id })
 
 /** The rows of a change: as loaded, and as written so far. */
@@ -26,6 +27,7 @@ export interface RowBuffer {
 
 const nameOf = (key: Key): string => keyText(key.kind, key.scope, key.id)
 
+/** A buffer over what was loaded. */
 export function rowBuffer(seen: Seen): RowBuffer {
   const written = new Map<string, Row | null>()
   const writes: Write[] = []
@@ -70,6 +72,7 @@ export interface Ledger {
   merge(): void
 }
 
+/** A write to an item, as its vault counts it. */
 export interface ItemMove {
   readonly before: Row | undefined
   readonly after: Row | undefined

@@ -8,6 +8,7 @@ const COLUMNS = 'kind, scope, id, version, sealed'
 /** A connection, or a pool of them. */
 export type Queryable = Pick<ClientBase, 'query'>
 
+/** One row. */
 export async function getRow(db: Queryable, { kind, scope, id }: Key): Promise<Row | undefined> {
   const { rows } = await db.query<SqlRow>({
     name: 'get',
@@ -17,6 +18,7 @@ export async function getRow(db: Queryable, { kind, scope, id }: Key): Promise<R
   return rows.map(toRow)[0]
 }
 
+/** Rows of a kind and scope with ids after `after`. */
 export async function getPage(
   db: Queryable,
   { kind, scope }: Pick<Key, 'kind' | 'scope'>,
@@ -31,6 +33,7 @@ export async function getPage(
   return rows.map(toRow)
 }
 
+/** Ids and versions of a kind, or of one scope of it. */
 export async function getVersions(
   db: Queryable,
   kind: Kind,
@@ -44,6 +47,7 @@ export async function getVersions(
   return rows.map((row) => ({ scope: row.scope, id: row.id, version: Number(row.version) }))
 }
 
+/** Bytes of content under a kind. */
 export async function getSize(db: Queryable, kind: Kind): Promise<number> {
   const { rows } = await db.query<{ n: string }>(
     'SELECT coalesce(sum(length(sealed)), 0) AS n FROM keyferry_records WHERE kind=$1',
@@ -128,6 +132,7 @@ export async function writeRows(db: Queryable, writes: readonly Write[]): Promis
   await flush()
 }
 
+/** Inserts or replaces rows in one statement; no two may have one key. */
 export async function putRows(db: Queryable, rows: readonly Row[]): Promise<void> {
   await db.query({
     name: 'put',

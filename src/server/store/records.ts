@@ -25,6 +25,7 @@ export interface KeyringRecord {
   readonly keys: readonly string[]
 }
 
+/** A token as its sealed row holds it. */
 export type TokenRecord = Omit<Token, 'id'>
 
 /** The data keys in use. */
@@ -35,8 +36,11 @@ export interface Keyring {
   readonly all: readonly SealKey[]
 }
 
+/** Where the sealed keyring is. */
 export const KEYRING: Key = { kind: 'meta', scope: '', id: 'keyring' }
+/** Where the head is. */
 export const HEAD: Key = { kind: 'meta', scope: '', id: 'head' }
+/** Where the key is that signs tokens. */
 export const SIGNING: Key = { kind: 'meta', scope: '', id: 'signing' }
 
 /** Associated data of a row: kind, scope (vault or file), id (item) and version. */
@@ -60,11 +64,13 @@ export function nameOf(key: Key): string {
   }
 }
 
+/** A row with its content sealed. */
 export function sealBytes(key: SealKey, at: Key & { version: number }, plain: Uint8Array): Row {
   const { kind, scope, id, version } = at
   return { kind, scope, id, version, sealed: key.seal(plain, contextOf(at)) }
 }
 
+/** A row with a record sealed as JSON. */
 export function sealRecord(key: SealKey, at: Key & { version: number }, record: unknown): Row {
   return sealBytes(key, at, Buffer.from(JSON.stringify(record)))
 }

@@ -18,6 +18,7 @@ export interface Statements {
   write(write: Write): void
 }
 
+/** Prepares the statements. */
 export function statements(db: DatabaseSync): Statements {
   const cache = rowCache(CACHED_BYTES)
   const columns = 'kind, scope, id, version, sealed'

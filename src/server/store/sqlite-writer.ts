@@ -17,6 +17,7 @@ export interface GroupWriter {
   drain(): Promise<void>
 }
 
+/** The one writer of a file. @param file for messages */
 export function groupWriter(db: DatabaseSync, sql: Statements, file: string): GroupWriter {
   let queue: Pending[] = []
   let scheduled = false

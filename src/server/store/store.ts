@@ -94,6 +94,7 @@ export interface StoreParts {
 /** A cache for the records that are read over and over: vaults, tokens, the head. */
 export const storeCache = (): RecordCache => recordCache(CACHED_RECORDS)
 
+/** A store on open parts. */
 export function createStore(parts: StoreParts): Store {
   const { engine, ring, cache } = parts
   const change = createChange(parts)
