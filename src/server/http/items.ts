@@ -52,7 +52,7 @@ function writeHandlers(context: AppContext): { create: Handler; replace: Handler
       const content = readItem(input)
       const id = newId()
       const vault = pathId(request, 'vaultUuid')
-      const { after } = await context.store.writeItem(vault, id, (_, now) => ({
+      const { after } = await context.store.addItem(vault, (now) => ({
         ...content,
         id,
         vault,

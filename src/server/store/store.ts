@@ -54,6 +54,8 @@ export interface Store {
   item(vault: string, id: string): Promise<Item | undefined>
   /** Ids of all items of a vault, archived ones too. */
   itemIds(vault: string): Promise<string[]>
+  /** Adds an item whose id was made for it: nothing has to be looked up. */
+  addItem(vault: string, make: (now: string) => Item): Promise<ItemChange>
   /** Creates or changes an item: `change` is a function of the item as it is. */
   writeItem(
     vault: string,
@@ -133,7 +135,10 @@ export function createStore(parts: StoreParts): Store {
   }
 }
 
-type ItemMethods = Pick<Store, 'summaries' | 'item' | 'itemIds' | 'writeItem' | 'deleteItem'>
+type ItemMethods = Pick<
+  Store,
+  'summaries' | 'item' | 'itemIds' | 'addItem' | 'writeItem' | 'deleteItem'
+>
 
 function itemStore(
   parts: StoreParts,
@@ -150,6 +155,13 @@ function itemStore(
       return row && open(row)
     },
     itemIds: async (vault) => (await engine.versions('item', vault)).map(({ id }) => id),
+    async addItem(vault, make) {
+      const done = await change({ keys: [vaultKey(vault)] }, (d) =>
+        applyItem(d, { vault, id: '' }, (_, now) => make(now)),
+      )
+      note(done)
+      return done
+    },
     async writeItem(vault, id, decide) {
       const done = await change({ keys: [vaultKey(vault), itemKey(vault, id)] }, (d) =>
         applyItem(d, { vault, id }, decide),
@@ -218,7 +230,7 @@ function applyItem(
   decide: Parameters<Store['writeItem']>[2],
 ): ItemChange {
   if (d.vaults.get(vault) === undefined) throw notFound('vault', vault)
-  const before = d.items.get(vault, id)
+  const before = id === '' ? undefined : d.items.get(vault, id)
   const after = decide(before, d.now)
   d.items.put(after)
   return { before, after, vault: d.vaults.get(vault) as Vault }
