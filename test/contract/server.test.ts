@@ -63,6 +63,14 @@ describe('keyferry connect', () => {
     expect(await server.stop()).toBe(0)
   })
 
+  test('takes commands also where the path of its socket is too long for the kernel', async () => {
+    const dir = path.join(await aDir(), 'long'.repeat(20), 'path'.repeat(20))
+    const server = await startProgram(['--data', dir])
+    const vault = await keyferry(['connect', 'vault', 'create', '--data', dir, 'V'])
+    expect(vault).toEqual({ code: 0, out: expect.stringMatching(/^[a-z2-7]{26}\n$/), err: '' })
+    expect(await server.stop()).toBe(0)
+  })
+
   test('has the claims of Connect in its tokens', async () => {
     const dir = await aDir()
     const vault = await keyferry(['connect', 'vault', 'create', '--data', dir, 'V'])
