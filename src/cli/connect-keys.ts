@@ -35,4 +35,5 @@ const verifyCommand: CommandFactory = (env) =>
       print(String(rows))
     })
 
+/** `keyferry connect rotate-key` and `verify`. */
 export const keyCommands: readonly CommandFactory[] = [rotateCommand, verifyCommand]

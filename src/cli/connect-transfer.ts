@@ -129,6 +129,7 @@ const restoreCommand: CommandFactory = (env) =>
       print(JSON.stringify({ vaults }))
     })
 
+/** `keyferry connect import`, `export`, `backup` and `restore`. */
 export const transferCommands: readonly CommandFactory[] = [
   importCommand,
   exportCommand,

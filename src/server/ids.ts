@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto'
+import { pooledBytes } from './random.ts'
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567'
 
 /** A random id in Connect's form: 26 characters of base32, 130 bits. */
 export function newId(): string {
-  return idFrom(randomBytes(26))
+  return idFrom(pooledBytes(26))
 }
 
 /** The id that `bytes` (26 or more, uniformly distributed) select: five bits of each. */

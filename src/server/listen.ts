@@ -36,6 +36,7 @@ export interface StoreOptions {
   readonly acceptRollback?: boolean
 }
 
+/** Everything that can be set about a server; units are in the names. */
 export interface ServerOptions {
   readonly store: StoreOptions
   readonly host: string
@@ -55,6 +56,7 @@ export interface ServerOptions {
   readonly now?: () => number
 }
 
+/** A server that listens. */
 export interface RunningServer {
   /** `http://127.0.0.1:8080`, without a slash at the end. */
   readonly url: string

@@ -10,7 +10,9 @@ export function refuse(status: number, message: string): KeyferryError {
   })
 }
 
+/** 400: the request cannot mean anything. */
 export const badInput = (message: string): KeyferryError => refuse(400, message)
 
+/** 404, with the text that clients look for. */
 export const notFound = (kind: 'vault' | 'item' | 'file' | 'token', id: string): KeyferryError =>
   refuse(404, `${kind} ${id} not found`)

@@ -10,11 +10,11 @@ const ROUNDS = rounds('KEYFERRY_ROUNDS', 200)
 const LANES = 2
 const WRITERS = 4
 
-/** What is known of an item: the last state that was acknowledged, and a write without answer. */
+/** What is known of an item (its text, or `deleted`): the last state that was acknowledged, and a write without answer. */
 interface Known {
-  acked: string | 'deleted' | undefined
+  acked: string | undefined
   version: number
-  open: string | 'deleted' | undefined
+  open: string | undefined
 }
 
 interface Lane {
@@ -98,28 +98,34 @@ async function check(lane: Lane, server: ServerProcess): Promise<void> {
     call(server.url, 'GET', `/v1/vaults/${vault}${path}`, { token })
   const listed = (await get('/items')).json<Item[]>()
   expect((await get('')).json<{ items: number }>().items).toBe(listed.length)
-  const present = new Set(listed.map(({ id }) => id))
-  for (const [id, known] of lane.items) {
-    const gone = known.acked === 'deleted' || known.open === 'deleted'
-    if (!present.has(id)) {
-      expect(gone, `item ${id} was acknowledged and is gone`).toBe(true)
-      lane.items.delete(id)
-    }
-  }
-  for (const { id } of listed) {
-    const item = (await get(`/items/${id}`)).json<Item>()
-    const text = item.title
-    expect(item.fields.map(({ value }) => value)).toEqual([text, text.repeat(50)])
-    const known = lane.items.get(id)
-    if (known === undefined) {
-      expect(lane.openCreates.has(text), `nobody wrote item ${id}`).toBe(true)
-    } else {
-      expect([known.acked, known.open], `item ${id} holds what was never last`).toContain(text)
-      expect(item.version).toBe(known.version + (text === known.acked ? 0 : 1))
-    }
-    lane.items.set(id, { acked: text, version: item.version, open: undefined })
-  }
+  const items: Item[] = []
+  for (const { id } of listed) items.push((await get(`/items/${id}`)).json<Item>())
+  expect([...lostItems(lane, items), ...items.flatMap((item) => wrongParts(lane, item))]).toEqual(
+    [],
+  )
+  lane.items.clear()
   lane.openCreates.clear()
+  for (const { id, title, version } of items) {
+    lane.items.set(id, { acked: title, version, open: undefined })
+  }
+}
+
+/** Items that were acknowledged, that nobody deleted, and that are not there. */
+function lostItems(lane: Lane, present: readonly Item[]): string[] {
+  const ids = new Set(present.map(({ id }) => id))
+  return [...lane.items]
+    .filter(([id, { acked, open }]) => !ids.has(id) && acked !== 'deleted' && open !== 'deleted')
+    .map(([id]) => `item ${id} was acknowledged and is gone`)
+}
+
+function wrongParts(lane: Lane, { id, title, version, fields }: Item): string[] {
+  const known = lane.items.get(id)
+  const whole = fields[0]?.value === title && fields[1]?.value === title.repeat(50)
+  if (!whole) return [`item ${id} is half of one write and half of another`]
+  if (known === undefined) return lane.openCreates.has(title) ? [] : [`nobody wrote item ${id}`]
+  const wanted = known.version + (title === known.acked ? 0 : 1)
+  const possible = title === known.acked || title === known.open
+  return possible && version === wanted ? [] : [`item ${id} holds what was never last`]
 }
 
 async function runLane(lane: Lane, count: number): Promise<void> {

@@ -84,10 +84,8 @@ async function pip(dir: string, requirement: string): Promise<void> {
   const env = path.join(dir, 'pip')
   // A Python without pip of its own, as Debian's, gets one this way.
   await run('python3', ['-m', 'venv', env])
-  await run(path.join(env, 'bin', 'python'), [
-    ...['-m', 'pip', 'install', ...flags, '--target', target],
-    requirement,
-  ])
+  const install = ['-m', 'pip', 'install', ...flags, '--target', target, requirement]
+  await run(path.join(env, 'bin', 'python'), install)
   await rm(env, { recursive: true })
   const wrapper = `#!/bin/sh\nPYTHONPATH="$(dirname "$0")/lib" exec python3 "$@"\n`
   await writeFile(path.join(dir, 'python'), wrapper, { mode: 0o755 })

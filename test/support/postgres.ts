@@ -104,7 +104,7 @@ async function findPostgres(): Promise<string> {
 
 async function installed(): Promise<string | undefined> {
   const versions = await readdir(DEBIAN_DIR).catch(() => [])
-  const newest = versions.sort((a, b) => Number(b) - Number(a))
+  const newest = versions.toSorted((a, b) => Number(b) - Number(a))
   const folders = [
     ...newest.map((version) => path.join(DEBIAN_DIR, version, 'bin')),
     ...(process.env['PATH'] ?? '').split(path.delimiter),

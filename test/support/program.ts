@@ -44,17 +44,19 @@ export interface ServerProcess {
   stop(signal?: NodeJS.Signals): Promise<number>
 }
 
-/** Starts the server and waits until it says where it listens. */
+/**
+ * Starts the server and waits until it says where it listens.
+ * @param env KEYFERRY_SHELL is a shell command line that runs the program as "$0" "$@"
+ */
 export async function startProgram(
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<ServerProcess> {
   const program = await buildProgram()
-  const all = [program, 'connect', '--port', '0', ...args]
-  const child = spawn(process.execPath, all, {
-    env: plainEnv(env),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const { KEYFERRY_SHELL: shell, ...rest } = env
+  const all = [process.execPath, program, 'connect', '--port', '0', ...args]
+  const [command = '', ...words] = shell === undefined ? all : ['bash', '-c', shell, ...all]
+  const child = spawn(command, words, { env: plainEnv(rest), stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const end = ended(child)
   const url = await new Promise<string>((resolve, reject) => {

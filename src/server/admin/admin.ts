@@ -11,6 +11,7 @@ import type { ExportedVault, ImportResult, ImportVault } from './transfer.ts'
 /** Called now and then with the number of things done so far. */
 export type Progress = (done: number) => void
 
+/** A token to be made, by names. */
 export interface NewToken {
   readonly name?: string
   /** Rights by vault name or id. */
@@ -20,6 +21,7 @@ export interface NewToken {
   readonly form: 'jwt' | 'opaque' | { readonly given: SecretValue }
 }
 
+/** A file to be added to an item. */
 export interface FileUpload {
   /** Name or id. */
   readonly vault: string

@@ -11,12 +11,14 @@ export type FileSource =
   /** Relative to the file that names it. */
   | { readonly kind: 'path'; readonly path: string }
 
+/** A file of an item to be imported. */
 export interface ReadFile {
   readonly name: string
   readonly section?: string
   readonly source: FileSource
 }
 
+/** An item to be imported. */
 export interface ReadItem {
   readonly id?: string
   readonly version?: number
@@ -27,6 +29,7 @@ export interface ReadItem {
   readonly files: readonly ReadFile[]
 }
 
+/** A vault to be imported. */
 export interface ReadVault {
   readonly id?: string
   readonly name: string
@@ -113,7 +116,8 @@ const vaultSchema = z.object({
 })
 const documentSchema = z.union([
   z.object({ vaults: z.array(vaultSchema) }),
-  z.array(z.union([vaultSchema, itemSchema])),
+  // Items first: they have a title, while every member of a vault may be absent.
+  z.array(z.union([itemSchema, vaultSchema])),
   itemSchema,
   vaultSchema,
 ])

@@ -25,6 +25,7 @@ export async function findVault(store: Store, nameOrId: string): Promise<Vault> 
   return byId ?? only(vaults.filter(sameName(nameOrId)), 'vault', nameOrId)
 }
 
+/** Whether a vault has this name; upper and lower case are equal. */
 export const sameName =
   (name: string) =>
   (vault: Pick<Vault, 'name'>): boolean =>
@@ -38,12 +39,15 @@ export function only<T>(found: readonly T[], kind: string, name: string): T {
   throw invalid(`there are ${found.length} of ${kind} ${name}`, 'Give its id instead.')
 }
 
+/** There is no such thing. */
 export const unknown = (kind: string, name: string) =>
   invalid(`there is no ${kind} ${name}`, `Check the name, or give the id of the ${kind}.`)
 
+/** A vault holds items. */
 export const notEmpty = ({ name, active }: Vault) =>
   invalid(`vault ${name} holds ${active} items`, 'Use --force to delete them with it.')
 
+/** Input of a person that cannot be used. */
 export function invalid(message: string, remedy: string): KeyferryError {
   return new KeyferryError('INPUT_INVALID', { message, remedy, retry: 'on-change' })
 }

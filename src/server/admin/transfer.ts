@@ -27,6 +27,7 @@ export interface ImportItem {
   readonly files: readonly ImportFile[]
 }
 
+/** A vault to be imported. */
 export interface ImportVault {
   readonly id?: string
   readonly name: string
@@ -34,6 +35,7 @@ export interface ImportVault {
   readonly items: readonly ImportItem[]
 }
 
+/** What an import did. */
 export interface ImportResult {
   readonly vaults: number
   readonly created: number
@@ -41,6 +43,7 @@ export interface ImportResult {
   readonly files: number
 }
 
+/** A vault with everything in it: not for logs. */
 export interface ExportedVault {
   readonly id: string
   readonly name: string

@@ -7,6 +7,7 @@ import type { OperationId } from './operations.ts'
 
 /** Version of the Connect API that is served: three integers, at least 1.3.0 for Go clients. */
 export const CONNECT_VERSION = '1.8.1'
+/** The header that names the version, on every answer. */
 export const VERSION_HEADER = '1Password-Connect-Version'
 
 /** Everything the handlers work with. */
@@ -39,6 +40,7 @@ declare module 'fastify' {
   }
 }
 
+/** Answers an operation. */
 export type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
 /** An id of the path, already checked by the guard. */

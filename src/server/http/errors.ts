@@ -63,6 +63,9 @@ export function sendError(
     log.error({ code, detail, scope: { request_id: request?.id } }, 'request failed')
   }
   reply.header(VERSION_HEADER, CONNECT_VERSION)
+  // Fastify would close at once, and a reset would overtake the answer: the rest of the body is
+  // thrown away instead, for as long as a request may take.
+  if (status === 413) reply.removeHeader('connection')
   if (status === 401) reply.header('WWW-Authenticate', 'Bearer')
   void reply.code(status).send(errorBody(status, message))
 }

@@ -23,11 +23,19 @@ export async function admit(
   ids: PathIds,
 ): Promise<Grant | undefined> {
   if (operation.need === 'public') return undefined
-  const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
-  const grant = bearer === undefined ? undefined : await tokens.check(bearer)
+  const bearer = bearerOf(authorization ?? '')
+  const grant = bearer === '' ? undefined : await tokens.check(bearer)
   if (grant === undefined) throw refuse(401, 'Invalid bearer token')
   assertIds(ids)
   return grant
+}
+
+const SCHEME = 'bearer '
+
+/** The token of an Authorization header, or nothing. */
+function bearerOf(authorization: string): string {
+  const isBearer = authorization.slice(0, SCHEME.length).toLowerCase() === SCHEME
+  return isBearer ? authorization.slice(SCHEME.length).trim() : ''
 }
 
 function assertIds({ vaultUuid, itemUuid, fileUuid }: PathIds): void {

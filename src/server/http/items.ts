@@ -5,7 +5,7 @@ import { assertItemInput } from '../items/check.ts'
 import { filterItems, parseFilter } from '../items/filter.ts'
 import { assertCreatable, assertVault, readItem } from '../items/input.ts'
 import type { Item } from '../items/model.ts'
-import { itemBody } from '../items/output.ts'
+import { itemBody, itemText } from '../items/output.ts'
 import { applyPatch } from '../items/patch.ts'
 import { notFound } from '../refusals.ts'
 import { type AppContext, grantOf, type Handler, pathId, sendJson } from './context.ts'
@@ -31,10 +31,10 @@ export function itemHandlers(context: AppContext): {
       const kept = wanted ? filterItems(wanted, all) : all
       return sendJson(reply, `[${kept.map(({ json }) => json).join(',')}]`)
     },
-    async get(request) {
+    async get(request, reply) {
       const item = await itemOf(context, request)
       request.state.itemVersion = item.version
-      return itemBody(item, context.now())
+      return sendJson(reply, itemText(item, context.now()))
     },
     async remove(request, reply) {
       const item = await store.deleteItem(pathId(request, 'vaultUuid'), pathId(request, 'itemUuid'))
@@ -52,7 +52,7 @@ function writeHandlers(context: AppContext): { create: Handler; replace: Handler
       const content = readItem(input)
       const id = newId()
       const vault = pathId(request, 'vaultUuid')
-      const { after } = await context.store.writeItem(vault, id, (_, now) => ({
+      const { after } = await context.store.addItem(vault, (now) => ({
         ...content,
         id,
         vault,

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Store } from '../store/store.ts'
 
+/** Counts answers. */
 export interface Metrics {
   /** Counts an answer. @param seconds from the request's arrival */
   answered(operation: string, status: number, seconds: number): void
@@ -34,10 +35,26 @@ export function createMetrics(store: Store): Metrics {
     },
   })
   registry.registerMetric(writable)
+  // Finding a child by its labels costs more than counting: each is found once.
+  const children = new Map<string, { count(): void; time(elapsed: number): void }>()
+  const childOf = (operation: string, status: number) => {
+    const name = `${operation} ${status}`
+    const known = children.get(name)
+    if (known) return known
+    const counter = requests.labels({ operation, status })
+    const histogram = seconds.labels({ operation })
+    const child = {
+      count: () => counter.inc(),
+      time: (elapsed: number) => histogram.observe(elapsed),
+    }
+    children.set(name, child)
+    return child
+  }
   return {
     answered(operation, status, elapsed) {
-      requests.inc({ operation, status })
-      seconds.observe({ operation }, elapsed)
+      const child = childOf(operation, status)
+      child.count()
+      child.time(elapsed)
     },
     render: () => registry.metrics(),
   }

@@ -25,6 +25,7 @@ export type OperationId =
  */
 export type Need = 'public' | 'token' | 'vault' | 'read' | 'write'
 
+/** What is asked of a token, and how activity names the call. */
 export interface Operation {
   readonly need: Need
   readonly action: 'READ' | 'CREATE' | 'UPDATE' | 'DELETE'
@@ -32,6 +33,7 @@ export interface Operation {
   readonly resource?: 'ITEM' | 'VAULT'
 }
 
+/** Every operation of the document. */
 export const operations: Readonly<Record<OperationId, Operation>> = {
   Activity_getApiRequests: { need: 'token', action: 'READ' },
   Vaults_listAll: { need: 'token', action: 'READ', resource: 'VAULT' },
@@ -50,6 +52,7 @@ export const operations: Readonly<Record<OperationId, Operation>> = {
   Metrics_queryServerMetrics: { need: 'public', action: 'READ' },
 }
 
+/** Whether the document means this operation. */
 export function isOperationId(text: string | undefined): text is OperationId {
   return text !== undefined && Object.hasOwn(operations, text)
 }

@@ -18,7 +18,12 @@ export function report(context: AppContext, request: FastifyRequest, reply: Fast
   context.metrics.answered(operation ?? 'unknown', status, ms / 1000)
   const scope = { request_id: id, jti: grant?.jti }
   const params = (request.params ?? {}) as PathIds
-  context.log.info({ scope, method, operation, status, ms, ...idsOf(params) }, 'request completed')
+  // What went well is in the activity; the log has it only when asked.
+  const level = status < 400 ? 'debug' : 'info'
+  if (context.log.isLevelEnabled(level)) {
+    const fields = { scope, method, operation, status, ms, ...idsOf(params) }
+    context.log[level](fields, 'request completed')
+  }
   const entry = entryFor(context, request, status)
   if (entry) context.store.activity.record(entry)
 }

@@ -5,8 +5,9 @@ import { KeyferryError } from '../../errors.ts'
 import type { Logger } from '../log.ts'
 
 /** Milliseconds between two looks at the files; certificates are renewed days ahead. */
-const LOOK_MS = 5_000
+const LOOK_MS = 2_000
 
+/** Where certificate and key are. */
 export interface TlsFiles {
   /** Certificate with its whole chain, PEM. */
   readonly certFile: string

@@ -6,8 +6,10 @@
 /** What a token may do in a vault. */
 export type Right = 'r' | 'w' | 'rw'
 
+/** Kinds of vaults that Connect knows; those made here are USER_CREATED. */
 export type VaultType = 'USER_CREATED' | 'PERSONAL' | 'EVERYONE' | 'TRANSFER'
 
+/** A vault and what is counted about it. */
 export interface Vault {
   readonly id: string
   readonly name: string
@@ -24,8 +26,10 @@ export interface Vault {
   readonly active: number
 }
 
+/** What a built-in field is for. */
 export type Purpose = 'USERNAME' | 'PASSWORD' | 'NOTES'
 
+/** A field; empty members are absent. */
 export interface StoredField {
   readonly id: string
   readonly type: string
@@ -38,17 +42,20 @@ export interface StoredField {
   readonly entropy?: number
 }
 
+/** A URL of an item; at most one is primary. */
 export interface StoredUrl {
   readonly href: string
   readonly label?: string
   readonly primary?: boolean
 }
 
+/** A section that fields and files belong to. */
 export interface StoredSection {
   readonly id: string
   readonly label?: string
 }
 
+/** A file; its content is stored in parts of its own. */
 export interface StoredFile {
   readonly id: string
   readonly name: string
@@ -73,6 +80,7 @@ export interface ItemContent {
   readonly fields: readonly StoredField[]
 }
 
+/** An item, with what the server decides about it. */
 export interface Item extends ItemContent {
   readonly id: string
   readonly vault: string
@@ -85,6 +93,7 @@ export interface Item extends ItemContent {
   readonly state?: 'ARCHIVED' | 'DELETED'
 }
 
+/** A token, without the token itself. */
 export interface Token {
   /** Also the JWT's `jti`: 26 characters. */
   readonly id: string
@@ -103,5 +112,12 @@ export interface Token {
 
 /** RFC 3339 in UTC with seconds, as Connect writes dates. @param ms Unix milliseconds */
 export function timestamp(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, 19)}Z`
+  const second = Math.floor(ms / 1000)
+  if (second !== latest.second) {
+    latest = { second, text: `${new Date(second * 1000).toISOString().slice(0, 19)}Z` }
+  }
+  return latest.text
 }
+
+/** Every request needs the current second, thousands of times in each. */
+let latest = { second: 0, text: '1970-01-01T00:00:00Z' }

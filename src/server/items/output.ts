@@ -25,7 +25,7 @@ export function vaultIdentity({ id, name }: Vault): ApiVault {
 }
 
 /** An item as lists answer it: without fields, sections and files. Empty members are left out. */
-export function summaryBody(item: Item): ItemSummary {
+function summaryBody(item: Item): ItemSummary {
   const { id, title, vault, category, urls, favorite, tags, version, state } = item
   return {
     id,
@@ -62,6 +62,18 @@ export function itemBody(item: Item, nowMs: number): FullItem {
   }
 }
 
+/** Texts of items that are in memory anyway, without one-time passwords, which change. */
+const texts = new WeakMap<Item, string>()
+
+/** A whole item as the text of its answer. @param nowMs for one-time passwords */
+export function itemText(item: Item, nowMs: number): string {
+  const known = texts.get(item)
+  if (known !== undefined) return known
+  const text = JSON.stringify(itemBody(item, nowMs))
+  if (!item.fields.some(({ type }) => type === 'OTP')) texts.set(item, text)
+  return text
+}
+
 function fieldBody(field: StoredField, nowMs: number): ApiField {
   const { id, type, label, purpose, value, section, entropy } = field
   const totp = type === 'OTP' && value ? currentCode(value, nowMs) : undefined
@@ -78,7 +90,7 @@ function fieldBody(field: StoredField, nowMs: number): ApiField {
 }
 
 /** The path that a file's content is downloaded from; clients append it to the host. */
-export function contentPath(item: Pick<Item, 'vault' | 'id'>, file: string): string {
+function contentPath(item: Pick<Item, 'vault' | 'id'>, file: string): string {
   return `/v1/vaults/${item.vault}/items/${item.id}/files/${file}/content`
 }
 

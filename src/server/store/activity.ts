@@ -7,6 +7,11 @@ import type { StoreParts } from './store.ts'
 const KEPT_ENTRIES = 10_000
 /** Milliseconds between two writes: what a crash may lose of the record. */
 const FLUSH_MS = 1_000
+/**
+ * Allowed calls that are kept of one write; denied ones always are. More would push out within
+ * seconds what is worth keeping, and make everyone wait for the write.
+ */
+const ALLOWED_ENTRIES = 1_000
 const CACHED_BATCHES = 2_000
 
 /** One call of the API: who asked, for what, and whether it was allowed. */
@@ -28,7 +33,8 @@ export interface ActivityEntry {
 
 /**
  * The record of API calls. It is written once a second, a batch at a time: recording every read
- * durably would make reads as slow as writes.
+ * durably would make reads as slow as writes. Under more than a thousand calls a second it
+ * holds all denied ones and the latest thousand of the others.
  */
 export interface Activity {
   record(entry: ActivityEntry): void
@@ -40,6 +46,7 @@ export interface Activity {
   close(): Promise<void>
 }
 
+/** The record of a store. */
 export function createActivity(parts: StoreParts): Activity {
   const { engine, ring } = parts
   let buffer: ActivityEntry[] = []
@@ -49,7 +56,7 @@ export function createActivity(parts: StoreParts): Activity {
   const flush = async () => {
     clearTimeout(timer)
     timer = undefined
-    const batch = buffer.slice(-KEPT_ENTRIES)
+    const batch = worthKeeping(buffer)
     buffer = []
     if (batch.length === 0) return
     const id = batchId(parts.now())
@@ -77,7 +84,7 @@ export function createActivity(parts: StoreParts): Activity {
   return {
     record(entry) {
       buffer.push(entry)
-      if (buffer.length > 2 * KEPT_ENTRIES) buffer = buffer.slice(-KEPT_ENTRIES)
+      if (buffer.length > 4 * ALLOWED_ENTRIES) buffer = worthKeeping(buffer)
       // A store that cannot be written must not lose its readers over their record.
       timer ??= setTimeout(() => void flush().catch(() => undefined), FLUSH_MS).unref()
     },
@@ -96,6 +103,12 @@ export function createActivity(parts: StoreParts): Activity {
     },
     close: () => flush().catch(() => undefined),
   }
+}
+
+function worthKeeping(entries: readonly ActivityEntry[]): ActivityEntry[] {
+  let allowed = entries.filter(({ result }) => result === 'SUCCESS').length
+  const kept = entries.filter(({ result }) => result === 'DENY' || allowed-- <= ALLOWED_ENTRIES)
+  return kept.slice(-KEPT_ENTRIES)
 }
 
 /** Sorts by time; unique among the processes that share a store. */

@@ -1,7 +1,14 @@
 import type { Item, Token } from '../items/model.ts'
 import { timestamp } from '../items/model.ts'
-import type { Decision, Key, Row, Seen } from './engine.ts'
-import { type Ledger, ledger, type RowBuffer, rowBuffer } from './ledger.ts'
+import type { Decision, Key, Row, Seen, Write } from './engine.ts'
+import {
+  type Ledger,
+  ledger,
+  type RowBuffer,
+  rowBuffer,
+  sealVaults,
+  type VaultState,
+} from './ledger.ts'
 import {
   assertGeneration,
   EMPTY_DIGEST,
@@ -21,7 +28,9 @@ import {
 /** Keys that every draft needs to have been loaded. */
 export const DRAFT_KEYS: readonly Key[] = [HEAD, KEYRING]
 
+/** Where the row of an item is. */
 export const itemKey = (vault: string, id: string): Key => ({ kind: 'item', scope: vault, id })
+/** Where the row of a token is. */
 export const tokenKey = (id: string): Key => ({ kind: 'token', scope: '', id })
 
 /** What opens and seals the rows of a draft. */
@@ -39,7 +48,7 @@ export interface DraftContext {
 export interface Draft {
   /** RFC 3339; one moment for the whole draft. */
   readonly now: string
-  readonly vaults: Omit<Ledger, 'record' | 'settle'>
+  readonly vaults: Omit<Ledger, 'record' | 'merge'>
   readonly items: {
     get(vault: string, id: string): Item | undefined
     /** Every item of a vault whose range the change asked for. */
@@ -57,16 +66,28 @@ export interface Draft {
   finish<T>(result: T): Decision<T>
 }
 
+/** What the changes of one transaction have in common: vaults and head are sealed once. */
+interface Group {
+  readonly ring: Keyring
+  readonly vaults: Map<string, VaultState>
+  tokens: string
+}
+
+const groups = new WeakMap<Seen, Group>()
+
 /** @throws KeyferryError STORE_DAMAGED when a loaded record fails its seal */
 export function draft(seen: Seen, context: DraftContext): Draft {
   const { ring, cache } = context
   assertGeneration(seen.get('meta', '', 'keyring'), ring)
-  const headRow = seen.get('meta', '', 'head')
-  const head = headRow && (cache.open(ring.all, headRow) as HeadRecord)
+  const group = groups.get(seen) ?? {
+    ring,
+    vaults: new Map(),
+    tokens: openHead(seen, ring, cache).tokens,
+  }
   const now = timestamp(context.nowMs)
   const rows = rowBuffer(seen)
-  const vaults = ledger(seen, rows, ring, cache)
-  const tokens = tokenDraft(rows, ring, head?.tokens ?? EMPTY_DIGEST)
+  const vaults = ledger(seen, group.vaults, ring, cache)
+  const tokens = tokenDraft(rows, ring, group.tokens)
   return {
     now,
     vaults,
@@ -75,14 +96,30 @@ export function draft(seen: Seen, context: DraftContext): Draft {
     rows,
     seal: (at, plain) => sealBytes(ring.current, at, plain),
     finish(result) {
-      const next: HeadRecord = {
-        vaults: vaults.settle(head?.vaults ?? EMPTY_DIGEST),
-        tokens: tokens.digest(),
-      }
-      rows.put(sealRecord(ring.current, { ...HEAD, version: (headRow?.version ?? 0) + 1 }, next))
+      vaults.merge()
+      group.tokens = tokens.digest()
+      groups.set(seen, group)
       return { writes: rows.writes, result }
     },
   }
+}
+
+/** Seals, for all drafts of a transaction, the vaults they changed and the head. */
+export function settle(seen: Seen, cache: RecordCache): readonly Write[] {
+  const group = groups.get(seen)
+  if (group === undefined) return []
+  const { ring, tokens } = group
+  const head = openHead(seen, ring, cache)
+  const { total, writes } = sealVaults(group.vaults, head.vaults, ring)
+  const version = (seen.get('meta', '', 'head')?.version ?? 0) + 1
+  const next: HeadRecord = { vaults: total, tokens }
+  return [...writes, { op: 'put', row: sealRecord(ring.current, { ...HEAD, version }, next) }]
+}
+
+function openHead(seen: Seen, ring: Keyring, cache: RecordCache): HeadRecord {
+  const row = seen.get('meta', '', 'head')
+  if (row === undefined) return { vaults: EMPTY_DIGEST, tokens: EMPTY_DIGEST }
+  return cache.open(ring.all, row) as HeadRecord
 }
 
 function itemDraft(rows: RowBuffer, vaults: Ledger, ring: Keyring, now: string): Draft['items'] {
@@ -94,6 +131,7 @@ function itemDraft(rows: RowBuffer, vaults: Ledger, ring: Keyring, now: string):
       const before = rows.get(itemKey(vault, id))
       const after = sealRecord(ring.current, { ...itemKey(vault, id), version }, content)
       const active = isActive(item) - isActive(openItem(before, ring))
+      openedItems.set(after, item)
       rows.put(after)
       vaults.record(vault, { before, after, active, now })
     },
@@ -130,11 +168,18 @@ function tokenDraft(
 const isActive = (item: Item | undefined): number =>
   item !== undefined && item.state === undefined ? 1 : 0
 
+/** Items of rows that someone still holds: an engine's cache, or a change under way. */
+const openedItems = new WeakMap<Row, Item>()
+
 /** @throws KeyferryError STORE_DAMAGED */
 export function openItem(row: Row | undefined, ring: Keyring): Item | undefined {
   if (row === undefined) return undefined
+  const known = openedItems.get(row)
+  if (known) return known
   const content = openRecord(ring.all, row) as Omit<Item, 'id' | 'vault' | 'version'>
-  return { ...content, id: row.id, vault: row.scope, version: row.version }
+  const item = { ...content, id: row.id, vault: row.scope, version: row.version }
+  openedItems.set(row, item)
+  return item
 }
 
 /** @throws KeyferryError STORE_DAMAGED */

@@ -17,6 +17,7 @@ export type Kind = 'meta' | 'vault' | 'item' | 'chunk' | 'token' | 'activity'
 /** Every kind there is. */
 export const EVERY_KIND: readonly Kind[] = ['meta', 'vault', 'item', 'chunk', 'token', 'activity']
 
+/** Where a row is. */
 export interface Key {
   readonly kind: Kind
   /** Empty where the kind has none. */
@@ -24,6 +25,7 @@ export interface Key {
   readonly id: string
 }
 
+/** A sealed record. */
 export interface Row extends Key {
   readonly version: number
   readonly sealed: Uint8Array
@@ -36,6 +38,7 @@ export interface RowVersion {
   readonly version: number
 }
 
+/** One step of a change. */
 export type Write =
   | { readonly op: 'put'; readonly row: Row }
   | { readonly op: 'drop'; readonly key: Key }
@@ -64,11 +67,17 @@ export interface Change<T> {
   readonly keys: readonly Key[]
   readonly ranges?: readonly Pick<Key, 'kind' | 'scope'>[]
   decide(seen: Seen): Decision<T>
+  /**
+   * What changes of one transaction write together, once, after all are decided: called with
+   * the same `seen`, once for all changes that share the function.
+   */
+  readonly settle?: (seen: Seen) => readonly Write[]
 }
 
 /** `ok`; `full` while there is no space; `failed` after an I/O error, until the next start. */
 export type WriteState = 'ok' | 'full' | 'failed'
 
+/** Holds sealed rows: SQLite or PostgreSQL. */
 export interface Engine {
   readonly name: 'sqlite' | 'postgresql'
   get(key: Key): Promise<Row | undefined>
@@ -91,6 +100,8 @@ export interface Engine {
   /** Checks the structure that holds the rows. @throws KeyferryError STORE_DAMAGED */
   check(): Promise<void>
   writeState(): WriteState
+  /** Rewrites the files, so that nothing deleted is left in them. */
+  compact(): Promise<void>
   /** Copies everything, as of one moment, to a new SQLite file. */
   backup(file: string): Promise<void>
   /** Puts what another engine holds in the place of everything, atomically. */

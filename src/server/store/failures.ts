@@ -40,6 +40,17 @@ export function unavailable(detail: string, cause?: unknown): KeyferryError {
   })
 }
 
+/** Either another process rotated the keys, or the record was changed. `what` names it. */
+export function unknownKey(what: string): KeyferryError {
+  return new KeyferryError('STORE_KEY', {
+    message: `${what} is sealed with a key that this process does not have`,
+    remedy:
+      'Restart with the new key when the keys were rotated; else the store was changed outside ' +
+      'of Keyferry: restore a backup.',
+    retry: 'on-change',
+  })
+}
+
 /** The master key does not open this store. Nothing was changed. */
 export function wrongKey(detail: string): KeyferryError {
   return new KeyferryError('STORE_KEY', {

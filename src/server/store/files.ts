@@ -21,6 +21,7 @@ export interface NewFile {
   readonly section?: string
 }
 
+/** Contents of files, in sealed parts. */
 export interface Files {
   /** Adds a file to an item, which becomes a new version of it. */
   add(vault: string, item: string, file: NewFile): Promise<StoredFile>
@@ -33,6 +34,7 @@ export interface Files {
   content(file: StoredFile): AsyncGenerator<Buffer>
 }
 
+/** The files of a store. @param note called with every item that got or lost a file */
 export function createFiles(
   parts: StoreParts,
   change: Store['change'],

@@ -47,6 +47,9 @@ export function decideGroup(group: readonly Pending[], rows: readonly Row[]): Gr
       refused.push({ pending, error })
     }
   }
+  for (const settle of new Set(accepted.flatMap(({ pending }) => pending.change.settle ?? []))) {
+    for (const write of settle(state)) state.apply(write)
+  }
   return { writes: state.writes(), accepted, refused }
 }
 

@@ -44,6 +44,7 @@ export async function checkHead(file: string, anchor: Buffer, counter: number): 
   return 'agrees'
 }
 
+/** Keeps a head file up to date. @param onError called when it cannot be written */
 export function openHeadFile(
   file: string,
   anchor: Buffer,

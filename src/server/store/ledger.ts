@@ -11,6 +11,7 @@ import {
   type VaultRecord,
 } from './records.ts'
 
+/** Where the row of a vault is. */
 export const vaultKey = (id: string): Key => ({ kind: 'vault', scope: '', id })
 
 /** The rows of a change: as loaded, and as written so far. */
@@ -26,6 +27,7 @@ export interface RowBuffer {
 
 const nameOf = (key: Key): string => keyText(key.kind, key.scope, key.id)
 
+/** A buffer over what was loaded. */
 export function rowBuffer(seen: Seen): RowBuffer {
   const written = new Map<string, Row | null>()
   const writes: Write[] = []
@@ -66,10 +68,11 @@ export interface Ledger {
   record(vault: string, move: ItemMove): void
   /** Exchanges an item row for the same content under another key. */
   exchange(vault: string, before: Row, after: Row): void
-  /** Seals what changed and moves it in `total`, the digest of all vault rows. */
-  settle(total: string): string
+  /** Lets the changes of this ledger count. */
+  merge(): void
 }
 
+/** A write to an item, as its vault counts it. */
 export interface ItemMove {
   readonly before: Row | undefined
   readonly after: Row | undefined
@@ -78,7 +81,8 @@ export interface ItemMove {
   readonly now: string
 }
 
-interface VaultState {
+/** A vault within a group of changes. */
+export interface VaultState {
   /** The row as loaded; absent for a new vault. */
   readonly row: Row | undefined
   readonly vault: Vault | undefined
@@ -86,13 +90,19 @@ interface VaultState {
   readonly changed: boolean
 }
 
-export function ledger(seen: Seen, rows: RowBuffer, ring: Keyring, cache: RecordCache): Ledger {
-  const states = new Map<string, VaultState>()
+/** @param group the vaults that earlier changes of the same transaction left */
+export function ledger(
+  seen: Seen,
+  group: Map<string, VaultState>,
+  ring: Keyring,
+  cache: RecordCache,
+): Ledger {
+  const own = new Map<string, VaultState>()
   const load = (id: string): VaultState => {
-    const known = states.get(id)
+    const known = own.get(id) ?? group.get(id)
     if (known) return known
     const state = loadVault(seen.get('vault', '', id), ring, cache)
-    states.set(id, state)
+    own.set(id, state)
     return state
   }
   const need = (id: string): VaultState & { vault: Vault } => {
@@ -103,11 +113,12 @@ export function ledger(seen: Seen, rows: RowBuffer, ring: Keyring, cache: Record
   return {
     get: (id) => load(id).vault,
     all() {
-      const ids = new Set([...seen.range('vault', '').map(({ id }) => id), ...states.keys()])
+      const stored = seen.range('vault', '').map(({ id }) => id)
+      const ids = new Set([...stored, ...group.keys(), ...own.keys()])
       return [...ids].flatMap((id) => load(id).vault ?? [])
     },
-    set: (vault) => void states.set(vault.id, { ...load(vault.id), vault, changed: true }),
-    drop: (id) => void states.set(id, { ...load(id), vault: undefined, changed: true }),
+    set: (vault) => void own.set(vault.id, { ...load(vault.id), vault, changed: true }),
+    drop: (id) => void own.set(id, { ...load(id), vault: undefined, changed: true }),
     record(id, { before, after, active, now }) {
       const { row, vault, digest } = need(id)
       let next = digest
@@ -119,27 +130,40 @@ export function ledger(seen: Seen, rows: RowBuffer, ring: Keyring, cache: Record
         contentVersion: vault.contentVersion + 1,
         updatedAt: now,
       }
-      states.set(id, { row, vault: changed, digest: next, changed: true })
+      own.set(id, { row, vault: changed, digest: next, changed: true })
     },
     exchange(id, before, after) {
       const { row, vault, digest } = need(id)
       const without = toggle(digest, fingerprintOf(ring.all, before))
       const next = toggle(without, fingerprintOf(ring.all, after))
-      states.set(id, { row, vault, digest: next, changed: true })
+      own.set(id, { row, vault, digest: next, changed: true })
     },
-    settle(total) {
-      let sum = total
-      for (const [id, state] of states) {
-        if (!state.changed) continue
-        if (state.row) sum = toggle(sum, fingerprintOf(ring.all, state.row))
-        const row = sealVault(state, ring)
-        if (row) sum = toggle(sum, fingerprintOf(ring.all, row))
-        if (row) rows.put(row)
-        else rows.drop(vaultKey(id))
-      }
-      return sum
+    merge() {
+      for (const [id, state] of own) group.set(id, state)
     },
   }
+}
+
+/**
+ * Seals the vaults that changed.
+ * @param total digest of all vault rows before
+ * @returns that digest after, and the writes
+ */
+export function sealVaults(
+  vaults: ReadonlyMap<string, VaultState>,
+  total: string,
+  ring: Keyring,
+): { total: string; writes: Write[] } {
+  const writes: Write[] = []
+  let sum = total
+  for (const [id, state] of vaults) {
+    if (!state.changed) continue
+    if (state.row) sum = toggle(sum, fingerprintOf(ring.all, state.row))
+    const row = sealVault(state, ring)
+    if (row) sum = toggle(sum, fingerprintOf(ring.all, row))
+    writes.push(row ? { op: 'put', row } : { op: 'drop', key: vaultKey(id) })
+  }
+  return { total: sum, writes }
 }
 
 function loadVault(row: Row | undefined, ring: Keyring, cache: RecordCache): VaultState {

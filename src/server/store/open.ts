@@ -35,6 +35,7 @@ import { type Verified, verify } from './verify.ts'
 /** File contents up to this many bytes in all are opened at every start: about 0.2 s. */
 const START_CONTENT_BYTES = 64 * 1024 * 1024
 
+/** What a store is opened with. */
 export interface OpenOptions {
   readonly engine: Engine
   readonly key: KeySource

@@ -1,36 +1,34 @@
 import { existsSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
-import { type ClientBase, DatabaseError, Pool } from 'pg'
+import { DatabaseError, Pool } from 'pg'
 import { isKeyferryError } from '../../errors.ts'
-import {
-  type Engine,
-  EVERY_KIND,
-  type Key,
-  type Kind,
-  type Row,
-  type RowVersion,
-  type Write,
-  type WriteState,
-} from './engine.ts'
+import { type Engine, EVERY_KIND, type Kind, type Row, type WriteState } from './engine.ts'
 import { unavailable } from './failures.ts'
-import { decideGroup, type Pending, wanted } from './group.ts'
+import { decideGroup, type Pending } from './group.ts'
+import {
+  getPage,
+  getRow,
+  getSize,
+  getVersions,
+  load,
+  putRows,
+  type Queryable,
+  walk,
+  writeRows,
+} from './postgres-rows.ts'
 import { migrations, SCHEMA_VERSION, tooNew } from './schema.ts'
 import { openSqlite } from './sqlite.ts'
 
 /** Advisory lock under which replicas write one after the other: 'KFRY'. */
 const WRITE_LOCK = 0x4b465259
 const GROUP_LIMIT = 128
-const PAGE_ROWS = 500
 const CONNECTIONS = 10
 /** Milliseconds a statement may take, lock waits included. */
 const STATEMENT_MS = 30_000
 const CONNECT_MS = 10_000
-const COLUMNS = 'kind, scope, id, version, sealed'
 
 // Source: PostgreSQL documentation, Appendix A
 const DISK_FULL = '53100'
-
-type Queryable = Pick<ClientBase, 'query'>
 
 /**
  * Opens, or creates, a store in a PostgreSQL database: one table of sealed rows. Several
@@ -71,6 +69,8 @@ export async function openPostgres(url: string): Promise<Engine> {
     snapshot: (kinds, visit) => snapshot(pool, kinds, visit),
     check: async () => undefined,
     writeState: () => writer.state(),
+    // PostgreSQL's own vacuum does this in its time; what it leaves is sealed under the old key.
+    compact: async () => undefined,
     backup: (file) => backup(pool, file),
     replace: (source) => replaceAll(pool, source),
     async close() {
@@ -122,67 +122,6 @@ async function transaction<T>(
   }
 }
 
-async function getRow(db: Queryable, { kind, scope, id }: Key): Promise<Row | undefined> {
-  const { rows } = await db.query<SqlRow>({
-    name: 'get',
-    text: `SELECT ${COLUMNS} FROM keyferry_records WHERE kind=$1 AND scope=$2 AND id=$3`,
-    values: [kind, scope, id],
-  })
-  return rows.map(toRow)[0]
-}
-
-async function getPage(
-  db: Queryable,
-  { kind, scope }: Pick<Key, 'kind' | 'scope'>,
-  after: string,
-  limit: number,
-): Promise<Row[]> {
-  const { rows } = await db.query<SqlRow>(
-    `SELECT ${COLUMNS} FROM keyferry_records WHERE kind=$1 AND scope=$2 AND id>$3
-     ORDER BY id LIMIT $4`,
-    [kind, scope, after, limit],
-  )
-  return rows.map(toRow)
-}
-
-async function getVersions(
-  db: Queryable,
-  kind: Kind,
-  scope: string | undefined,
-): Promise<RowVersion[]> {
-  const { rows } = await db.query<Omit<SqlRow, 'sealed'>>(
-    `SELECT scope, id, version FROM keyferry_records
-     WHERE kind=$1 AND ($2::text IS NULL OR scope=$2) ORDER BY scope, id`,
-    [kind, scope ?? null],
-  )
-  return rows.map((row) => ({ scope: row.scope, id: row.id, version: Number(row.version) }))
-}
-
-async function getSize(db: Queryable, kind: Kind): Promise<number> {
-  const { rows } = await db.query<{ n: string }>(
-    'SELECT coalesce(sum(length(sealed)), 0) AS n FROM keyferry_records WHERE kind=$1',
-    [kind],
-  )
-  return Number(rows[0]?.n)
-}
-
-interface SqlRow {
-  readonly kind: Kind
-  readonly scope: string
-  readonly id: string
-  /** bigint: pg gives text. */
-  readonly version: string
-  readonly sealed: Buffer
-}
-
-const toRow = ({ kind, scope, id, version, sealed }: SqlRow): Row => ({
-  kind,
-  scope,
-  id,
-  version: Number(version),
-  sealed,
-})
-
 async function snapshot(
   pool: Pool,
   kinds: readonly Kind[],
@@ -194,25 +133,6 @@ async function snapshot(
     })
   } catch (error) {
     throw explain(error)
-  }
-}
-
-async function walk(
-  db: Queryable,
-  kind: Kind,
-  visit: (rows: Row[]) => void | Promise<void>,
-): Promise<void> {
-  let after: Pick<Key, 'scope' | 'id'> = { scope: '', id: '' }
-  for (;;) {
-    const { rows } = await db.query<SqlRow>(
-      `SELECT ${COLUMNS} FROM keyferry_records
-       WHERE kind=$1 AND (scope, id)>($2, $3) ORDER BY scope, id LIMIT $4`,
-      [kind, after.scope, after.id, PAGE_ROWS],
-    )
-    const last = rows.at(-1)
-    if (last === undefined) return
-    await visit(rows.map(toRow))
-    after = last
   }
 }
 
@@ -261,69 +181,6 @@ async function runGroup(pool: Pool, group: readonly Pending[]): Promise<WriteSta
     for (const pending of group) pending.reject(explain(error))
     return error instanceof DatabaseError && error.code === DISK_FULL ? 'full' : 'failed'
   }
-}
-
-async function load(db: Queryable, group: readonly Pending[]): Promise<Row[]> {
-  const { keys, ranges } = wanted(group)
-  const { rows } = await db.query<SqlRow>({
-    name: 'load',
-    text: `SELECT ${COLUMNS} FROM keyferry_records WHERE (kind, scope, id) IN
-           (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))`,
-    values: [keys.map((key) => key.kind), keys.map((key) => key.scope), keys.map((key) => key.id)],
-  })
-  const loaded = rows.map(toRow)
-  for (const range of ranges) loaded.push(...(await getPage(db, range, '', 2 ** 31)))
-  return loaded
-}
-
-/** Writes in few statements: runs of puts and runs of drops go together, in order. */
-async function writeRows(db: Queryable, writes: readonly Write[]): Promise<void> {
-  let puts: Row[] = []
-  let drops: Key[] = []
-  const flush = async () => {
-    if (puts.length > 0) await putRows(db, puts)
-    if (drops.length > 0) await dropRows(db, drops)
-    puts = []
-    drops = []
-  }
-  for (const write of writes) {
-    if (write.op === 'put' ? drops.length > 0 : puts.length > 0) await flush()
-    if (write.op === 'put') puts.push(write.row)
-    else if (write.op === 'drop') drops.push(write.key)
-    else {
-      await flush()
-      const values = [write.kind, write.scope]
-      await db.query('DELETE FROM keyferry_records WHERE kind=$1 AND scope=$2', values)
-    }
-    // Bounds the size of one statement.
-    if (puts.length >= PAGE_ROWS) await flush()
-  }
-  await flush()
-}
-
-async function putRows(db: Queryable, rows: readonly Row[]): Promise<void> {
-  await db.query({
-    name: 'put',
-    text: `INSERT INTO keyferry_records (${COLUMNS})
-           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[])
-           ON CONFLICT (kind, scope, id)
-           DO UPDATE SET version=excluded.version, sealed=excluded.sealed`,
-    values: [
-      rows.map(({ kind }) => kind),
-      rows.map(({ scope }) => scope),
-      rows.map(({ id }) => id),
-      rows.map(({ version }) => version),
-      rows.map(({ sealed }) => Buffer.from(sealed)),
-    ],
-  })
-}
-
-async function dropRows(db: Queryable, keys: readonly Key[]): Promise<void> {
-  await db.query(
-    `DELETE FROM keyferry_records WHERE (kind, scope, id) IN
-     (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))`,
-    [keys.map(({ kind }) => kind), keys.map(({ scope }) => scope), keys.map(({ id }) => id)],
-  )
 }
 
 async function backup(pool: Pool, file: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Token, Vault } from '../items/model.ts'
 import type { Key, Row } from './engine.ts'
-import { damaged, wrongKey } from './failures.ts'
+import { damaged, unknownKey, wrongKey } from './failures.ts'
 import { type SealKey, sealedBy, tagOf } from './seal.ts'
 
 /** A vault with the fingerprint of its items: what the sealed row of a vault holds. */
@@ -25,6 +25,7 @@ export interface KeyringRecord {
   readonly keys: readonly string[]
 }
 
+/** A token as its sealed row holds it. */
 export type TokenRecord = Omit<Token, 'id'>
 
 /** The data keys in use. */
@@ -35,12 +36,15 @@ export interface Keyring {
   readonly all: readonly SealKey[]
 }
 
+/** Where the sealed keyring is. */
 export const KEYRING: Key = { kind: 'meta', scope: '', id: 'keyring' }
+/** Where the head is. */
 export const HEAD: Key = { kind: 'meta', scope: '', id: 'head' }
+/** Where the key is that signs tokens. */
 export const SIGNING: Key = { kind: 'meta', scope: '', id: 'signing' }
 
 /** Associated data of a row: kind, scope (vault or file), id (item) and version. */
-export function contextOf(row: Key & { readonly version: number }): string {
+function contextOf(row: Key & { readonly version: number }): string {
   return `${row.kind}\0${row.scope}\0${row.id}\0${row.version}`
 }
 
@@ -60,11 +64,13 @@ export function nameOf(key: Key): string {
   }
 }
 
+/** A row with its content sealed. */
 export function sealBytes(key: SealKey, at: Key & { version: number }, plain: Uint8Array): Row {
   const { kind, scope, id, version } = at
   return { kind, scope, id, version, sealed: key.seal(plain, contextOf(at)) }
 }
 
+/** A row with a record sealed as JSON. */
 export function sealRecord(key: SealKey, at: Key & { version: number }, record: unknown): Row {
   return sealBytes(key, at, Buffer.from(JSON.stringify(record)))
 }
@@ -74,8 +80,7 @@ export function openBytes(keys: readonly SealKey[], row: Row): Buffer {
   const by = sealedBy(row.sealed)
   if (by === undefined) throw damaged(nameOf(row))
   const key = keys.find(({ id }) => id === by)
-  // Either the id itself was changed, or another process rotated the keys.
-  if (key === undefined) throw damaged(nameOf(row))
+  if (key === undefined) throw unknownKey(nameOf(row))
   const plain = key.open(row.sealed, contextOf(row))
   if (plain === undefined) throw damaged(nameOf(row))
   return plain
@@ -94,11 +99,17 @@ export interface RecordCache {
 /** @param limit records to remember; the oldest goes first */
 export function recordCache(limit: number): RecordCache {
   const known = new Map<string, unknown>()
+  const held = new WeakMap<Row, unknown>()
   return {
     open(keys, row) {
+      const same = held.get(row)
+      if (same !== undefined) return same
       const name = `${contextOf(row)}\0${Buffer.from(tagOf(row.sealed)).toString('latin1')}`
       const hit = known.get(name)
-      if (hit !== undefined) return hit
+      if (hit !== undefined) {
+        held.set(row, hit)
+        return hit
+      }
       const record = openRecord(keys, row)
       if (known.size >= limit) {
         for (const oldest of known.keys()) {
@@ -107,6 +118,7 @@ export function recordCache(limit: number): RecordCache {
         }
       }
       known.set(name, record)
+      held.set(row, record)
       return record
     },
   }
@@ -136,6 +148,6 @@ export const EMPTY_DIGEST: string = Buffer.alloc(32).toString('base64')
 export function fingerprintOf(keys: readonly SealKey[], row: Row): Buffer {
   const by = sealedBy(row.sealed)
   const key = keys.find(({ id }) => id === by)
-  if (key === undefined) throw damaged(nameOf(row))
+  if (key === undefined) throw unknownKey(nameOf(row))
   return key.fingerprint(row.sealed, contextOf(row))
 }

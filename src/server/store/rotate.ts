@@ -77,6 +77,7 @@ export async function reseal(
     ...record,
     keys: record.keys.slice(0, 1),
   }))
+  await parts.engine.compact()
 }
 
 async function changeKeyring(

@@ -22,6 +22,7 @@ export const migrations: readonly Migration[] = [
   },
 ]
 
+/** The version that this program writes. */
 export const SCHEMA_VERSION = migrations.length
 
 /** The store was written by a later version of the program. */

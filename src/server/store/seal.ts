@@ -7,8 +7,16 @@
  * derived keys the bound is 2^80.
  * Source: C2SP, "The XAES-256-GCM extended-nonce AEAD"; NIST SP 800-38D §8.3; SP 800-108.
  */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+} from 'node:crypto'
 import type { SecretValue } from '../../connect/secret-value.ts'
+import { pooledBytes } from '../random.ts'
 
 const FORMAT = 1
 const KEY_ID_BYTES = 8
@@ -49,11 +57,12 @@ export function sealKey(secret: SecretValue): SealKey {
   const idBytes = derive('id', KEY_ID_BYTES)
   const id = idBytes.toString('hex')
   const deriveKey = keyDeriver(derive('seal', 32))
-  const macKey = derive('fingerprint', 32)
+  // As key objects: Node takes 15 µs to make one of raw bytes at every use.
+  const macKey = createSecretKey(derive('fingerprint', 32))
   return {
     id,
     seal(plain, context) {
-      const nonce = randomBytes(NONCE_BYTES)
+      const nonce = pooledBytes(NONCE_BYTES)
       const cipher = createCipheriv('aes-256-gcm', deriveKey(nonce), nonce.subarray(12))
       cipher.setAAD(Buffer.from(`${context}\0${id}`))
       const body = cipher.update(plain)
@@ -80,8 +89,11 @@ export function sealKey(secret: SecretValue): SealKey {
 }
 
 /** XAES-256-GCM's key derivation: CMAC-based, in counter mode, one AES call over two blocks. */
-export function keyDeriver(key: Buffer): (nonce: Uint8Array) => Buffer {
-  const mask = doubled(encryptBlocks(key, Buffer.alloc(16)))
+export function keyDeriver(key: Buffer): (nonce: Uint8Array) => KeyObject {
+  // ECB has no state between blocks, so one cipher serves every derivation.
+  const cipher = createCipheriv('aes-256-ecb', createSecretKey(key), null)
+  cipher.setAutoPadding(false)
+  const mask = doubled(cipher.update(Buffer.alloc(16)))
   return (nonce) => {
     const blocks = Buffer.alloc(32)
     blocks[1] = 1
@@ -90,14 +102,8 @@ export function keyDeriver(key: Buffer): (nonce: Uint8Array) => Buffer {
     blocks.copy(blocks, 16, 0, 16)
     blocks[17] = 2
     for (let i = 0; i < 32; i++) blocks[i] = (blocks[i] ?? 0) ^ (mask[i % 16] ?? 0)
-    return encryptBlocks(key, blocks)
+    return createSecretKey(cipher.update(blocks))
   }
-}
-
-function encryptBlocks(key: Buffer, blocks: Buffer): Buffer {
-  const cipher = createCipheriv('aes-256-ecb', key, null)
-  cipher.setAutoPadding(false)
-  return cipher.update(blocks)
 }
 
 /** Doubling in GF(2^128) as CMAC defines it. Source: RFC 4493 §2.3 */

@@ -1,35 +1,17 @@
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { chmod, rename, rm } from 'node:fs/promises'
-import { backup as copyDatabase, DatabaseSync, type StatementSync } from 'node:sqlite'
-import { isKeyferryError } from '../../errors.ts'
-import {
-  type Engine,
-  EVERY_KIND,
-  type Key,
-  type Kind,
-  type Row,
-  type RowVersion,
-  type Write,
-  type WriteState,
-} from './engine.ts'
-import { busy, unavailable, unreadable } from './failures.ts'
-import { decideGroup, type Pending, wanted } from './group.ts'
+import { backup as copyDatabase, DatabaseSync } from 'node:sqlite'
+import { type Engine, EVERY_KIND } from './engine.ts'
+import { unavailable, unreadable } from './failures.ts'
 import { migrations, SCHEMA_VERSION, tooNew } from './schema.ts'
+import { explain } from './sqlite-errors.ts'
+import { type Statements, statements, walk } from './sqlite-rows.ts'
+import { type GroupWriter, groupWriter } from './sqlite-writer.ts'
 
 /** First SQLite without the WAL-reset corruption. Source: sqlite.org/wal.html, "WAL-reset bug" */
 const LEAST_SQLITE = [3, 51, 3] as const
 /** 'KFRY': tells our files from other SQLite databases. */
 const APPLICATION_ID = 0x4b465259
-/** Changes per transaction: bounds how long the event loop waits for one. */
-const GROUP_LIMIT = 128
-const PAGE_ROWS = 500
-
-// Extended result codes. Source: sqlite.org/rescode.html
-const SQLITE_BUSY = 5
-const SQLITE_IOERR = 10
-const SQLITE_CORRUPT = 11
-const SQLITE_FULL = 13
-const SQLITE_NOTADB = 26
 
 /**
  * Opens, or creates, a store in one SQLite file.
@@ -57,29 +39,15 @@ export function openSqlite(file: string): Engine {
     versions: (kind, scope) => read(() => sql.versions(kind, scope)),
     size: (kind) => read(() => sql.size(kind)),
     commit: (change) => writer.commit(change),
-    async snapshot(kinds, visit) {
-      const resume = await writer.pause()
-      try {
+    snapshot: (kinds, visit) =>
+      alone(writer, file, async () => {
         for (const kind of kinds) await walk(kind, sql.walk, visit)
-      } catch (error) {
-        throw explain(error, file)
-      } finally {
-        resume()
-      }
-    },
+      }),
     check: async () => checkStructure(db, file),
     writeState: () => writer.state(),
+    compact: () => alone(writer, file, () => compactFile(db)),
     backup: (target) => backupTo(db, target),
-    async replace(source) {
-      const resume = await writer.pause()
-      try {
-        await replaceAll(db, sql, source)
-      } catch (error) {
-        throw explain(error, file)
-      } finally {
-        resume()
-      }
-    },
+    replace: (source) => alone(writer, file, () => replaceAll(db, sql, source)),
     async close() {
       await writer.drain()
       try {
@@ -91,6 +59,27 @@ export function openSqlite(file: string): Engine {
       }
     },
   }
+}
+
+/** Runs `work` while no change is committed. */
+async function alone(
+  writer: GroupWriter,
+  file: string,
+  work: () => void | Promise<void>,
+): Promise<void> {
+  const resume = await writer.pause()
+  try {
+    await work()
+  } catch (error) {
+    throw explain(error, file)
+  } finally {
+    resume()
+  }
+}
+
+function compactFile(db: DatabaseSync): void {
+  db.exec('VACUUM')
+  db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
 }
 
 function openDatabase(file: string): DatabaseSync {
@@ -109,7 +98,10 @@ function openDatabase(file: string): DatabaseSync {
     db.exec('PRAGMA journal_mode=WAL')
     db.exec('PRAGMA synchronous=FULL')
     db.exec('PRAGMA fullfsync=ON')
-    db.exec('PRAGMA secure_delete=ON')
+    // 16 MiB: pages that every write touches are merged into the file less often.
+    db.exec('PRAGMA wal_autocheckpoint=4000')
+    // Zeroes what is deleted where that costs no page more; a rotation rewrites the file.
+    db.exec('PRAGMA secure_delete=FAST')
     db.exec('PRAGMA trusted_schema=OFF')
     db.exec('PRAGMA cell_size_check=ON')
     db.exec('BEGIN IMMEDIATE')
@@ -163,216 +155,18 @@ function checkStructure(db: DatabaseSync, file: string): void {
   if (findings.length !== 1 || findings[0] !== 'ok') throw unreadable(file, findings.join('; '))
 }
 
-interface Statements {
-  get(key: Key): Row | undefined
-  page(range: Pick<Key, 'kind' | 'scope'>, after: string, limit: number): Row[]
-  walk(kind: Kind, after: Pick<Key, 'scope' | 'id'>): Row[]
-  versions(kind: Kind, scope: string | undefined): RowVersion[]
-  size(kind: Kind): number
-  write(write: Write): void
-}
-
-function statements(db: DatabaseSync): Statements {
-  const columns = 'kind, scope, id, version, sealed'
-  const prepare = (text: string): StatementSync => db.prepare(text)
-  const get = prepare(`SELECT ${columns} FROM records WHERE kind=? AND scope=? AND id=?`)
-  const page = prepare(
-    `SELECT ${columns} FROM records WHERE kind=? AND scope=? AND id>? ORDER BY id LIMIT ?`,
-  )
-  const next = prepare(
-    `SELECT ${columns} FROM records WHERE kind=? AND (scope, id)>(?, ?) ORDER BY scope, id LIMIT ?`,
-  )
-  const inScope = prepare(
-    'SELECT scope, id, version FROM records WHERE kind=? AND scope=? ORDER BY id',
-  )
-  const inKind = prepare('SELECT scope, id, version FROM records WHERE kind=? ORDER BY scope, id')
-  const size = prepare('SELECT coalesce(sum(length(sealed)), 0) AS n FROM records WHERE kind=?')
-  const put = prepare(
-    `INSERT INTO records (${columns}) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (kind, scope, id) DO UPDATE SET version=excluded.version, sealed=excluded.sealed`,
-  )
-  const drop = prepare('DELETE FROM records WHERE kind=? AND scope=? AND id=?')
-  const clear = prepare('DELETE FROM records WHERE kind=? AND scope=?')
-  return {
-    get: ({ kind, scope, id }) => toRow(get.get(kind, scope, id)),
-    page: ({ kind, scope }, after, limit) => page.all(kind, scope, after, limit).flatMap(toRows),
-    walk: (kind, after) => next.all(kind, after.scope, after.id, PAGE_ROWS).flatMap(toRows),
-    versions: (kind, scope) => {
-      const rows = scope === undefined ? inKind.all(kind) : inScope.all(kind, scope)
-      return rows.map((row) => ({
-        scope: String(row['scope']),
-        id: String(row['id']),
-        version: Number(row['version']),
-      }))
-    },
-    size: (kind) => Number(size.get(kind)?.['n']),
-    write(write) {
-      if (write.op === 'put') {
-        const { kind, scope, id, version, sealed } = write.row
-        put.run(kind, scope, id, version, sealed)
-      } else if (write.op === 'drop') {
-        drop.run(write.key.kind, write.key.scope, write.key.id)
-      } else {
-        clear.run(write.kind, write.scope)
-      }
-    },
-  }
-}
-
-type SqlRow = ReturnType<StatementSync['get']>
-
-function toRow(row: SqlRow): Row | undefined {
-  if (row === undefined) return undefined
-  const { kind, scope, id, version, sealed } = row
-  return {
-    kind: String(kind) as Kind,
-    scope: String(scope),
-    id: String(id),
-    version: Number(version),
-    // A damaged row may hold anything: what is no blob fails its seal like any other damage.
-    sealed: sealed instanceof Uint8Array ? sealed : new Uint8Array(),
-  }
-}
-
-const toRows = (row: SqlRow): Row[] => {
-  const parsed = toRow(row)
-  return parsed === undefined ? [] : [parsed]
-}
-
-async function walk(
-  kind: Kind,
-  next: Statements['walk'],
-  visit: (rows: Row[]) => void | Promise<void>,
-): Promise<void> {
-  let after: Pick<Key, 'scope' | 'id'> = { scope: '', id: '' }
-  for (;;) {
-    const rows = next(kind, after)
-    const last = rows.at(-1)
-    if (last === undefined) return
-    await visit(rows)
-    after = last
-  }
-}
-
-interface GroupWriter {
-  commit: Engine['commit']
-  state(): WriteState
-  /** Holds back commits until the returned function is called. */
-  pause(): Promise<() => void>
-  drain(): Promise<void>
-}
-
-function groupWriter(db: DatabaseSync, sql: Statements, file: string): GroupWriter {
-  let queue: Pending[] = []
-  let scheduled = false
-  let paused = 0
-  let state: WriteState = 'ok'
-  const idle: (() => void)[] = []
-
-  const schedule = () => {
-    if (scheduled || paused > 0 || queue.length === 0) return
-    scheduled = true
-    setImmediate(flush)
-  }
-  const flush = () => {
-    scheduled = false
-    if (paused > 0) return
-    if (state === 'failed') {
-      for (const pending of queue.splice(0)) pending.reject(unavailable('an earlier write failed'))
-    }
-    const group = queue.slice(0, GROUP_LIMIT)
-    queue = queue.slice(GROUP_LIMIT)
-    state = runGroup(db, sql, group, file) ?? state
-    if (queue.length === 0) for (const tell of idle.splice(0)) tell()
-    schedule()
-  }
-  return {
-    state: () => state,
-    commit: (change) =>
-      new Promise((resolve, reject) => {
-        // After an I/O error the kernel may have dropped dirty pages: this handle cannot be
-        // trusted to write again. Source: "Can Applications Recover from fsync Failures?" (2020)
-        if (state === 'failed') return reject(unavailable('an earlier write failed'))
-        queue.push({ change, resolve: resolve as (result: unknown) => void, reject })
-        schedule()
-      }),
-    async pause() {
-      paused += 1
-      return () => {
-        paused -= 1
-        schedule()
-      }
-    },
-    drain: () =>
-      new Promise((resolve) => {
-        if (queue.length === 0) return resolve()
-        idle.push(resolve)
-        schedule()
-      }),
-  }
-}
-
-/** @returns the state after the transaction, `undefined` when nothing was written */
-function runGroup(
-  db: DatabaseSync,
-  sql: Statements,
-  group: Pending[],
-  file: string,
-): WriteState | undefined {
-  try {
-    const { keys, ranges } = wanted(group)
-    const rows = keys.flatMap((key) => sql.get(key) ?? [])
-    for (const range of ranges) rows.push(...sql.page(range, '', -1))
-    const { writes, accepted, refused } = decideGroup(group, rows)
-    if (writes.length > 0) {
-      db.exec('BEGIN IMMEDIATE')
-      for (const write of writes) sql.write(write)
-      db.exec('COMMIT')
-    }
-    for (const { pending, result } of accepted) pending.resolve(result)
-    for (const { pending, error } of refused) pending.reject(error)
-    return writes.length > 0 ? 'ok' : undefined
-  } catch (error) {
-    if (db.isTransaction) db.exec('ROLLBACK')
-    for (const pending of group) pending.reject(explain(error, file))
-    return errorCode(error) === SQLITE_FULL ? 'full' : 'failed'
-  }
-}
-
-function errorCode(error: unknown): number | undefined {
-  const code = error instanceof Error ? (error as { errcode?: unknown }).errcode : undefined
-  return typeof code === 'number' ? code & 0xff : undefined
-}
-
-function explain(error: unknown, file: string): unknown {
-  if (isKeyferryError(error)) return error
-  const detail = error instanceof Error ? error.message : 'unknown cause'
-  const code = errorCode(error)
-  if (code === undefined) return error
-  switch (code) {
-    case SQLITE_BUSY:
-      return busy(file, error)
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return unreadable(file, detail, error)
-    case SQLITE_FULL:
-    case SQLITE_IOERR:
-      return unavailable(detail, error)
-    default:
-      return unavailable(detail, error)
-  }
-}
-
 /** Nobody reads or writes in between: the writer is paused, and there is no other connection. */
 async function replaceAll(db: DatabaseSync, sql: Statements, source: Engine): Promise<void> {
   db.exec('BEGIN IMMEDIATE')
   try {
     db.exec('DELETE FROM records')
+    sql.forget()
     await source.snapshot(EVERY_KIND, (rows) => {
       for (const row of rows) sql.write({ op: 'put', row })
     })
     db.exec('COMMIT')
   } catch (error) {
+    sql.forget()
     db.exec('ROLLBACK')
     throw error
   }

@@ -2,8 +2,17 @@ import { isKeyferryError } from '../../errors.ts'
 import type { Item, Token, Vault } from '../items/model.ts'
 import { notFound } from '../refusals.ts'
 import { type Activity, createActivity } from './activity.ts'
-import { draft, DRAFT_KEYS, type Draft, itemKey, openItem, openToken, tokenKey } from './draft.ts'
-import type { Change, Engine, Key, Kind, Row, WriteState } from './engine.ts'
+import {
+  draft,
+  DRAFT_KEYS,
+  type Draft,
+  itemKey,
+  openItem,
+  openToken,
+  settle,
+  tokenKey,
+} from './draft.ts'
+import type { Change, Engine, Key, Kind, Row, Seen, WriteState } from './engine.ts'
 import { createFiles, type Files } from './files.ts'
 import type { HeadFile } from './headfile.ts'
 import { vaultKey } from './ledger.ts'
@@ -45,6 +54,8 @@ export interface Store {
   item(vault: string, id: string): Promise<Item | undefined>
   /** Ids of all items of a vault, archived ones too. */
   itemIds(vault: string): Promise<string[]>
+  /** Adds an item whose id was made for it: nothing has to be looked up. */
+  addItem(vault: string, make: (now: string) => Item): Promise<ItemChange>
   /** Creates or changes an item: `change` is a function of the item as it is. */
   writeItem(
     vault: string,
@@ -85,6 +96,7 @@ export interface StoreParts {
 /** A cache for the records that are read over and over: vaults, tokens, the head. */
 export const storeCache = (): RecordCache => recordCache(CACHED_RECORDS)
 
+/** A store on open parts. */
 export function createStore(parts: StoreParts): Store {
   const { engine, ring, cache } = parts
   const change = createChange(parts)
@@ -123,7 +135,10 @@ export function createStore(parts: StoreParts): Store {
   }
 }
 
-type ItemMethods = Pick<Store, 'summaries' | 'item' | 'itemIds' | 'writeItem' | 'deleteItem'>
+type ItemMethods = Pick<
+  Store,
+  'summaries' | 'item' | 'itemIds' | 'addItem' | 'writeItem' | 'deleteItem'
+>
 
 function itemStore(
   parts: StoreParts,
@@ -140,6 +155,13 @@ function itemStore(
       return row && open(row)
     },
     itemIds: async (vault) => (await engine.versions('item', vault)).map(({ id }) => id),
+    async addItem(vault, make) {
+      const done = await change({ keys: [vaultKey(vault)] }, (d) =>
+        applyItem(d, { vault, id: '' }, (_, now) => make(now)),
+      )
+      note(done)
+      return done
+    },
     async writeItem(vault, id, decide) {
       const done = await change({ keys: [vaultKey(vault), itemKey(vault, id)] }, (d) =>
         applyItem(d, { vault, id }, decide),
@@ -165,6 +187,7 @@ function itemStore(
 /** Runs a draft as one atomic change of the engine and notes how far the store has come. */
 export function createChange(parts: StoreParts): Store['change'] {
   const { engine, ring, cache, headFile, now } = parts
+  const settleAll = (seen: Seen) => settle(seen, cache)
   return async (needs, decide) => {
     const change: Change<{ result: ReturnType<typeof decide>; counter: number }> = {
       keys: [...DRAFT_KEYS, ...(needs.keys ?? [])],
@@ -175,6 +198,7 @@ export function createChange(parts: StoreParts): Store['change'] {
         const counter = (seen.get('meta', '', 'head')?.version ?? 0) + 1
         return d.finish({ result, counter })
       },
+      settle: settleAll,
     }
     const { result, counter } = await commitThroughRotation(engine, ring, change)
     headFile?.note(counter)
@@ -206,7 +230,7 @@ function applyItem(
   decide: Parameters<Store['writeItem']>[2],
 ): ItemChange {
   if (d.vaults.get(vault) === undefined) throw notFound('vault', vault)
-  const before = d.items.get(vault, id)
+  const before = id === '' ? undefined : d.items.get(vault, id)
   const after = decide(before, d.now)
   d.items.put(after)
   return { before, after, vault: d.vaults.get(vault) as Vault }

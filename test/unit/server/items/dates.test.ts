@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { dateValue, monthYearValue } from '../../../../src/server/items/dates.ts'
 
@@ -19,12 +19,11 @@ describe('a DATE', () => {
       max: new Date('9999-12-31T00:00:00Z'),
       noInvalidDate: true,
     })
-    fc.assert(
-      fc.property(days, (date) => {
-        const day = date.toISOString().slice(0, 10)
-        return new Date(Number(dateValue(day)) * 1000).toISOString().slice(0, 10) === day
-      }),
-    )
+    const same = fc.property(days, (date) => {
+      const day = date.toISOString().slice(0, 10)
+      return new Date(Number(dateValue(day)) * 1000).toISOString().slice(0, 10) === day
+    })
+    expect(() => fc.assert(same)).not.toThrow()
   })
 
   test.each(['', 'today', '2024-02-30', '2024-13-01', '2024-1-1', '1e9', '2024-05-01T00:00:00Z'])(

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { currentCode } from '../../../../src/server/items/otp.ts'
 
@@ -51,11 +51,11 @@ describe('a one-time password', () => {
   })
 
   test('never throws', () => {
-    fc.assert(
-      fc.property(fc.string(), fc.boolean(), (text, uri) => {
-        const code = currentCode(uri ? `otpauth://totp/${text}?secret=${text}` : text, 1e12)
-        return code === undefined || /^\d{6}$/.test(code)
-      }),
+    const code = (text: string, uri: boolean) =>
+      currentCode(uri ? `otpauth://totp/${text}?secret=${text}` : text, 1e12) ?? '000000'
+    const answers = fc.property(fc.string(), fc.boolean(), (text, uri) =>
+      /^\d{6}$/.test(code(text, uri)),
     )
+    expect(() => fc.assert(answers)).not.toThrow()
   })
 })

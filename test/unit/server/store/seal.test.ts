@@ -1,5 +1,5 @@
 import { createCipheriv } from 'node:crypto'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { SecretValue } from '../../../../src/connect/secret-value.ts'
 import { keyDeriver, SEAL_OVERHEAD, sealedBy, sealKey } from '../../../../src/server/store/seal.ts'
