@@ -26,7 +26,6 @@ The key file, the data directory and exports hold everything: keep them as safe 
  */
 export function connectCommand(env: NodeJS.ProcessEnv): Command {
   const command = new Command('connect')
-    .description('serve the Connect API from an encrypted store, and look after that store')
     .addHelpText('after', EXAMPLES)
     .configureHelp({ showGlobalOptions: true })
   for (const option of storeOptions()) command.addOption(option)

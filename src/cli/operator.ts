@@ -13,13 +13,11 @@ const GRACE_MS = 8_000
 
 /** `keyferry operator` */
 export function operatorCommand(): Command {
-  const command = new Command('operator')
-    .description('run the operator: sync items to Secrets and restart workloads')
-    .addHelpText(
-      'after',
-      '\nEvery flag can also be given as an environment variable of the same name in capitals.\n' +
-        '\nExample:\n  OP_CONNECT_TOKEN=… keyferry operator --op-connect-host http://localhost:8080\n',
-    )
+  const command = new Command('operator').addHelpText(
+    'after',
+    '\nEvery flag can also be given as an environment variable of the same name in capitals.\n' +
+      '\nExample:\n  OP_CONNECT_TOKEN=… keyferry operator --op-connect-host http://localhost:8080\n',
+  )
   for (const info of Object.values(SETTINGS) as SettingInfo[]) {
     // The token has no flag: arguments show in the list of processes.
     if (info.name === 'OP_CONNECT_TOKEN') continue
