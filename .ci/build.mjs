@@ -1,7 +1,10 @@
-// Bundles the program into one file, dist/keyferry.mjs, that needs nothing but Node 24.
+// Bundles the program into one file, dist/keyferry.mjs, that needs nothing but Node 24, and the
+// parts that other programs may import: keyferry/plan and keyferry/connect, with their types.
 
 import * as esbuild from 'esbuild'
-import { chmod } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { chmod, rm } from 'node:fs/promises'
+import { promisify } from 'node:util'
 
 /**
  * The Kubernetes client declares no side effects policy, so a bundler must keep all of its
@@ -24,18 +27,24 @@ const shakeKubernetesClient = {
   },
 }
 
-await esbuild.build({
-  entryPoints: { keyferry: 'src/main.ts' },
+/** @type {import('esbuild').BuildOptions} */
+const common = {
   outdir: 'dist',
   outExtension: { '.js': '.mjs' },
   bundle: true,
   platform: 'node',
   format: 'esm',
   target: 'node24',
+  logLevel: 'warning',
+}
+
+await rm('dist', { recursive: true, force: true })
+await esbuild.build({
+  ...common,
+  entryPoints: { keyferry: 'src/main.ts' },
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
-  logLevel: 'warning',
   // Optional natives of pg and ws that are never installed here.
   external: ['pg-native', 'bufferutil', 'utf-8-validate'],
   plugins: [shakeKubernetesClient],
@@ -47,3 +56,14 @@ await esbuild.build({
   },
 })
 await chmod('dist/keyferry.mjs', 0o755)
+
+// Their own dependencies come with the package; what both share, classes among it, exists once.
+await esbuild.build({
+  ...common,
+  entryPoints: { plan: 'src/library/plan.ts', connect: 'src/library/connect.ts' },
+  chunkNames: 'shared-[hash]',
+  splitting: true,
+  packages: 'external',
+})
+const tsc = 'node_modules/typescript/bin/tsc'
+await promisify(execFile)(process.execPath, [tsc, '-p', 'tsconfig.types.json'])

@@ -164,7 +164,7 @@ function createVaults(client: ConnectClient, clock: Clock) {
   async function fetch(signal: AbortSignal): Promise<readonly Vault[]> {
     const at = clock.now()
     return outages.watch('', async () => {
-      const answered = await client.vaults(signal)
+      const answered = await client.vaults({ signal })
       const named = new Set(answered.map(({ id }) => id))
       for (const id of named) gone.clear(id)
       const missed = (held?.all ?? []).filter(({ id }) => !named.has(id) && !gone.confirm(id))
@@ -199,7 +199,7 @@ function createLists(client: ConnectClient, clock: Clock) {
   const outages = createOutages(clock)
 
   async function fetch(vault: Vault, signal: AbortSignal): Promise<void> {
-    const answered = await outages.watch(vault.id, () => client.items(vault.id, signal))
+    const answered = await outages.watch(vault.id, () => client.items(vault.id, { signal }))
     const now = clock.now()
     lists.set(vault.id, mergeItems(vault, lists.get(vault.id), answered, { doubts, now }))
   }

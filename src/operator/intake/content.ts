@@ -1,5 +1,5 @@
 import type { ConnectClient, ItemId } from '../../connect/client.ts'
-import type { File, ItemSummary } from '../../connect/model.ts'
+import type { File, ItemHead } from '../../connect/model.ts'
 import { SecretValue } from '../../connect/secret-value.ts'
 import { type ItemContent, MAX_SECRET_BYTES } from '../plan/content.ts'
 
@@ -9,7 +9,7 @@ export interface ContentReader {
    * @param wants which files are needed
    * @throws KeyferryError when the item or one of its files cannot be read: never a part of it
    */
-  read(item: ItemSummary, wants: FilesWanted, signal: AbortSignal): Promise<ItemContent>
+  read(item: ItemHead, wants: FilesWanted, signal: AbortSignal): Promise<ItemContent>
 }
 
 /** All files of an item, or those with one of these ids or names in lower case. */
@@ -20,10 +20,10 @@ export function createContentReader(client: ConnectClient): ContentReader {
   const running = new Map<string, Promise<ItemContent>>()
 
   async function fetch(id: ItemId, wants: FilesWanted, signal: AbortSignal): Promise<ItemContent> {
-    const item = await client.item(id, signal)
+    const item = await client.item(id, { signal })
     const files = new Map<string, SecretValue>()
     for (const { id: fileId } of fetchable(item.files, wants)) {
-      const bytes = await client.fileContent(id, fileId, MAX_SECRET_BYTES, signal)
+      const bytes = await client.fileContent(id, fileId, { limit: MAX_SECRET_BYTES, signal })
       files.set(fileId, SecretValue.fromBytes(bytes))
     }
     return { item, files }

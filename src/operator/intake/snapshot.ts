@@ -132,7 +132,7 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
     if (applied === undefined) return { absences: 0 }
     const { vaultId, itemId } = applied
     try {
-      await client.item({ vaultId, itemId }, signal)
+      await client.item({ vaultId, itemId }, { signal })
     } catch (error) {
       if (!isKeyferryError(error)) throw error
       // Anything but a clear "not found" says nothing.

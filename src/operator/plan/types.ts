@@ -2,7 +2,7 @@
  * The two ends of the plan stage: what is known (a Snapshot) and what is to be done (a Plan).
  * Both are plain data, so that a stage can be printed, tested and replayed.
  */
-import type { ItemSummary } from '../../connect/model.ts'
+import type { ItemHead } from '../../connect/model.ts'
 import type { SecretValue } from '../../connect/secret-value.ts'
 import type { KeyferryError } from '../../errors.ts'
 import type { Tracked } from '../../kube/resource.ts'
@@ -39,7 +39,7 @@ export type SecretSight =
 
 /** What the path of an item means at present. */
 export type Resolution =
-  | { readonly kind: 'found'; readonly item: ItemSummary }
+  | { readonly kind: 'found'; readonly item: ItemHead }
   | { readonly kind: 'no-vault' }
   /** The vault policy keeps the vault from this namespace. */
   | { readonly kind: 'not-allowed' }

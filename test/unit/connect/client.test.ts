@@ -37,7 +37,9 @@ const summary = { id: ITEM, title: 'Database', vault: { id: VAULT }, version: 3 
 
 test('vaults are read with a limit for long lists', async () => {
   const { client, requests } = aClient([{ id: VAULT, name: 'Production', contentVersion: 4 }])
-  expect(await client.vaults(SIGNAL)).toMatchObject([{ name: 'Production', contentVersion: 4 }])
+  expect(await client.vaults({ signal: SIGNAL })).toMatchObject([
+    { name: 'Production', contentVersion: 4 },
+  ])
   expect(requests).toEqual([
     { operation: 'vaults', method: 'GET', path: '/v1/vaults', limit: 64 * 2 ** 20 },
   ])
@@ -45,13 +47,15 @@ test('vaults are read with a limit for long lists', async () => {
 
 test('items are read from their vault', async () => {
   const { client, requests } = aClient([summary])
-  expect(await client.items(VAULT, SIGNAL)).toMatchObject([{ title: 'Database', version: 3 }])
+  expect(await client.items(VAULT, { signal: SIGNAL })).toMatchObject([
+    { title: 'Database', version: 3 },
+  ])
   expect(requests[0]).toMatchObject({ path: `/v1/vaults/${VAULT}/items`, limit: 64 * 2 ** 20 })
 })
 
 test('a list with an item of another vault is refused', async () => {
   const { client } = aClient([summary, { ...summary, vault: { id: 'w'.repeat(26) } }])
-  expect(await failureOf(client.items(VAULT, SIGNAL))).toMatchObject({
+  expect(await failureOf(client.items(VAULT, { signal: SIGNAL }))).toMatchObject({
     code: 'CONNECT_BAD_ANSWER',
     message: 'items: the answer cannot be used: it lists items of another vault',
   })
@@ -59,12 +63,16 @@ test('a list with an item of another vault is refused', async () => {
 
 test('an item, its files and their content are read by ids', async () => {
   const { client, requests } = aClient(summary)
-  expect(await client.item(ID, SIGNAL)).toMatchObject({ title: 'Database', fields: [] })
+  expect(await client.item(ID, { signal: SIGNAL })).toMatchObject({ title: 'Database', fields: [] })
   const listing = aClient([{ id: FILE, name: 'key', size: 2 }])
-  expect(await listing.client.files(ID, SIGNAL)).toMatchObject([{ name: 'key', size: 2 }])
+  expect(await listing.client.files(ID, { signal: SIGNAL })).toMatchObject([
+    { name: 'key', size: 2 },
+  ])
   const content = Buffer.from([0, 255, 10])
   const reading = aClient(content)
-  expect(await reading.client.fileContent(ID, FILE, 100, SIGNAL)).toEqual(content)
+  expect(await reading.client.fileContent(ID, FILE, { limit: 100, signal: SIGNAL })).toEqual(
+    content,
+  )
   const root = `/v1/vaults/${VAULT}/items/${ITEM}`
   expect([...requests, ...listing.requests, ...reading.requests]).toEqual([
     { operation: 'item', method: 'GET', path: root },
@@ -76,9 +84,9 @@ test('an item, its files and their content are read by ids', async () => {
 test('another item than the one asked for is refused', async () => {
   for (const change of [{ id: 'j'.repeat(26) }, { vault: { id: 'w'.repeat(26) } }]) {
     const { client } = aClient({ ...summary, ...change })
-    expect(await failureOf(client.item(ID, SIGNAL))).toMatchObject({
+    expect(await failureOf(client.item(ID, { signal: SIGNAL }))).toMatchObject({
       code: 'CONNECT_BAD_ANSWER',
-      message: 'item: the answer cannot be used: it is another item than the one asked for',
+      message: 'item: the answer cannot be used: it is about another object than the one asked for',
     })
   }
 })
@@ -113,7 +121,7 @@ const BODIES: readonly (readonly [string, string | Uint8Array])[] = [
 
 test.each(BODIES)('an answer that is %s is no item', async (_what, body) => {
   const { client } = aClient(body)
-  expect(await failureOf(client.item(ID, SIGNAL))).toMatchObject({
+  expect(await failureOf(client.item(ID, { signal: SIGNAL }))).toMatchObject({
     code: 'CONNECT_BAD_ANSWER',
     retry: 'soon',
   })
@@ -124,9 +132,9 @@ test.each(BODIES.filter(([what]) => !['an empty list', 'a list of it'].includes(
   async (_what, body) => {
     const { client } = aClient(body)
     for (const list of [
-      client.vaults(SIGNAL),
-      client.items(VAULT, SIGNAL),
-      client.files(ID, SIGNAL),
+      client.vaults({ signal: SIGNAL }),
+      client.items(VAULT, { signal: SIGNAL }),
+      client.files(ID, { signal: SIGNAL }),
     ]) {
       expect((await failureOf(list)).code).toBe('CONNECT_BAD_ANSWER')
     }
@@ -137,17 +145,17 @@ test('an error about an answer does not quote it', async () => {
   const canary = 'canary-5d1f02'
   for (const body of [`{"fields":[{"value":"${canary}"}`, JSON.stringify({ id: canary })]) {
     const { client } = aClient(body)
-    const error = await failureOf(client.item(ID, SIGNAL))
+    const error = await failureOf(client.item(ID, { signal: SIGNAL }))
     expect(JSON.stringify([error.message, error.remedy, String(error.cause)])).not.toContain(canary)
   }
 })
 
 const calls: Record<string, (client: ConnectClient, id: string) => Promise<unknown>> = {
-  items: (client, id) => client.items(id, SIGNAL),
-  'item by vault': (client, id) => client.item({ ...ID, vaultId: id }, SIGNAL),
-  'item by id': (client, id) => client.item({ ...ID, itemId: id }, SIGNAL),
-  files: (client, id) => client.files({ ...ID, itemId: id }, SIGNAL),
-  content: (client, id) => client.fileContent(ID, id, 1, SIGNAL),
+  items: (client, id) => client.items(id, { signal: SIGNAL }),
+  'item by vault': (client, id) => client.item({ ...ID, vaultId: id }, { signal: SIGNAL }),
+  'item by id': (client, id) => client.item({ ...ID, itemId: id }, { signal: SIGNAL }),
+  files: (client, id) => client.files({ ...ID, itemId: id }, { signal: SIGNAL }),
+  content: (client, id) => client.fileContent(ID, id, { limit: 1, signal: SIGNAL }),
 }
 
 test('only what has the form of an id becomes part of a URL', async () => {

@@ -60,9 +60,10 @@ test('what is absent, or null, has a plain default', () => {
     title: '',
     version: 0,
     createdAt: '',
+    category: '',
+    favorite: false,
     tags: [],
     state: undefined,
-    category: '',
     fields: [],
     files: [],
     urls: [],
@@ -87,12 +88,12 @@ test('what is absent, or null, has a plain default', () => {
 test('members and types that are not known are no reason to refuse', () => {
   const item = parse(itemSchema, {
     ...ITEM,
-    favorite: true,
+    sparkle: true,
     category: 'QUANTUM_KEY',
     fields: [{ id: 'f', type: 'HOLOGRAM', label: 'new', value: 'x', strength: 1 }],
   })
   expect(item?.fields[0]).toMatchObject({ type: 'HOLOGRAM', label: 'new' })
-  expect(item).not.toHaveProperty('favorite')
+  expect(item).not.toHaveProperty('sparkle')
 })
 
 test('an archived item says so in lists', () => {
