@@ -27,19 +27,26 @@ describe.skipIf(isSkipped('schemathesis'))('the API under Schemathesis', () => {
     for (const dir of dirs) await rm(dir, { recursive: true, force: true })
   })
 
-  /** One run, in a vault of its own: two must not delete each other's items. */
+  /**
+   * One run, in a vault of its own: two must not delete each other's items. The file is in
+   * another vault that the token may only read, so that no run deletes what its paths name.
+   */
   const run = async (seed: number): Promise<Ran> => {
     const dir = await mkdtemp(path.join(os.tmpdir(), 'keyferry-schemathesis-'))
     dirs.push(dir)
     const vault = await server.admin.createVault(`Test Vault ${seed}`)
-    const token = await server.token({ [vault.id]: 'rw' })
+    const files = await server.admin.createVault(`Files ${seed}`)
+    const token = await server.token({ [vault.id]: 'rw', [files.id]: 'r' })
+    const writer = await server.token({ [files.id]: 'rw' })
     const body = { title: 'with file', category: 'SERVER' }
-    const answer = await server.call('POST', `/v1/vaults/${vault.id}/items`, { token, body })
+    const items = `/v1/vaults/${files.id}/items`
+    const answer = await server.call('POST', items, { token: writer, body })
     const item = answer.json<{ id: string }>().id
     const content = Buffer.from('content')
-    const file = await server.admin.addFile({ vault: vault.id, item, name: 'f', content })
+    const file = await server.admin.addFile({ vault: files.id, item, name: 'f', content })
+    const ids = { vault: vault.id, files: files.id, item, file: file.id }
     await writeFile(path.join(dir, 'openapi.json'), JSON.stringify(absoluteDocument()))
-    await writeFile(path.join(dir, 'schemathesis.toml'), settings(vault.id, item, file.id))
+    await writeFile(path.join(dir, 'schemathesis.toml'), settings(ids))
     const [config, document] = ['schemathesis.toml', 'openapi.json']
     const program = ['-m', 'schemathesis.cli', '--config-file', config, 'run', document]
     const size = ['--seed', String(seed), '--max-examples', String(EXAMPLES)]
@@ -77,13 +84,13 @@ function absoluteDocument(): object {
 }
 
 /** Ids that exist: random ones would be out of scope, and nothing behind them be reached. */
-function settings(vault: string, item: string, file: string): string {
+function settings(ids: { vault: string; files: string; item: string; file: string }): string {
   const files = ['Files_getAllFilesInsideItem', 'Files_getDetailsById', 'Files_getContent']
   return `[parameters]
-"path.vaultUuid" = "${vault}"
+"path.vaultUuid" = "${ids.vault}"
 
 [[operations]]
 include-operation-id = ${JSON.stringify(files)}
-parameters = { "path.itemUuid" = "${item}", "path.fileUuid" = "${file}" }
+parameters = { "path.vaultUuid" = "${ids.files}", "path.itemUuid" = "${ids.item}", "path.fileUuid" = "${ids.file}" }
 `
 }

@@ -112,7 +112,9 @@ describe('a claim that was never worked', () => {
 
   test('is blocked when vault or item are not there, and says which', () => {
     const noVault = aSnapshot({ references: means({ kind: 'no-vault' }) })
-    expect(readyOf(noVault)?.message).toBe('Vault "Production" does not exist or is not allowed here.')
+    expect(readyOf(noVault)?.message).toBe(
+      'Vault "Production" does not exist or is not allowed here.',
+    )
     const noItem = aSnapshot({ references: means({ kind: 'no-item', vaultId: VAULT }) })
     expect(readyOf(noItem)?.message).toContain('no active item "Database"')
     expect(planOf(noItem).status?.conditions.map(({ type }) => type)).toEqual(['Ready', 'Stalled'])
@@ -132,7 +134,10 @@ describe('a claim that was never worked', () => {
     [MINUTE, 'Unknown', true],
     [3 * MINUTE, 'False', false],
   ])('after %i ms without Connect is %s', (failingMs, status, reconciling) => {
-    const seen = aSnapshot({ references: means({ kind: 'unknown', error: unreachable }), failingMs })
+    const seen = aSnapshot({
+      references: means({ kind: 'unknown', error: unreachable }),
+      failingMs,
+    })
     const plan = planOf(seen)
     expect(plan.outcome).toEqual({ kind: 'retry', reason: 'ConnectUnreachable' })
     expect(readyOf(seen)).toMatchObject({ status, reason: 'ConnectUnreachable' })
@@ -240,7 +245,10 @@ describe('a Secret that exists', () => {
     }
     const deadOwners = new Set(['dead'])
     const plan = planOf(aSnapshot({ secret: { kind: 'read', secret: live }, deadOwners }))
-    expect(plan.secret).toMatchObject({ kind: 'replace', from: { uid: live.uid, resourceVersion: '20' } })
+    expect(plan.secret).toMatchObject({
+      kind: 'replace',
+      from: { uid: live.uid, resourceVersion: '20' },
+    })
     expect(manifestOf(plan).annotations).toMatchObject({ theirs: 'stays' })
     expect(manifestOf(plan).annotations).not.toHaveProperty(RESTART)
     expect(manifestOf(plan).labels).toMatchObject({ x: 'y' })
@@ -260,9 +268,7 @@ describe('a Secret that exists', () => {
       data: aData({ username: 'app', password: 'older' }),
     }
     const plan = planOf(aSnapshot({ secret: { kind: 'read', secret: live } }))
-    expect(parseDebt(manifestOf(plan).annotations[RESTART])?.since).toBe(
-      '2026-01-02T03:04:05Z',
-    )
+    expect(parseDebt(manifestOf(plan).annotations[RESTART])?.since).toBe('2026-01-02T03:04:05Z')
   })
 
   test('bears our proof after its resource was recreated under the same name', () => {
@@ -283,7 +289,10 @@ describe('a synced claim', () => {
     const { seen, live } = aSynced()
     const item = anItem({ version: 2, fields: [{ label: 'password', value: 'new' }] })
     const plan = planOf(withItem(seen, item))
-    expect(plan.secret).toMatchObject({ kind: 'replace', from: { uid: live.uid, resourceVersion: '20' } })
+    expect(plan.secret).toMatchObject({
+      kind: 'replace',
+      from: { uid: live.uid, resourceVersion: '20' },
+    })
     const digest = digestOf(seen.claim, { password: 'new' })
     expect(parseDebt(manifestOf(plan).annotations[RESTART])).toEqual({
       digest,
@@ -542,9 +551,9 @@ describe('a claim that is being deleted', () => {
 describe('a plan', () => {
   test('never prints a value', () => {
     const plan = planOf(aSnapshot({ content: read(anItem()) }))
-    expect(
-      JSON.stringify({ ...plan, data: [...(manifestOf(plan).data ?? [])] }),
-    ).not.toContain('secret"]')
+    expect(JSON.stringify({ ...plan, data: [...(manifestOf(plan).data ?? [])] })).not.toContain(
+      'secret"]',
+    )
     expect(String(manifestOf(plan).data.get('password'))).toBe('[redacted]')
   })
 })

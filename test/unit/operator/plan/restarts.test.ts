@@ -212,7 +212,13 @@ describe('paying and closing', () => {
 
 describe('a Rollout of Argo', () => {
   const raw = {
-    metadata: { namespace: 'shop', name: 'web', uid: 'u', resourceVersion: '5', annotations: { [templateAnnotation(SECRET)]: 'k.old' } },
+    metadata: {
+      namespace: 'shop',
+      name: 'web',
+      uid: 'u',
+      resourceVersion: '5',
+      annotations: { [templateAnnotation(SECRET)]: 'k.old' },
+    },
     spec: { template: { spec: { containers: [{ envFrom: [{ secretRef: { name: SECRET } }] }] } } },
   }
 
