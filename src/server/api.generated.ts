@@ -405,7 +405,8 @@ export interface components {
         };
         /** @description FullItem as clients send it: every member but the category may be absent, empty or null; members the server decides (id on creation, version, dates, state, entropy, files) are accepted and ignored, and so are unknown ones. */
         ItemInput: {
-            id?: string | null;
+            /** @description The server chooses it: accepted and ignored. */
+            readonly id?: string | null;
             title?: string | null;
             /** @description Absent or empty: the vault of the path. Another vault than that of the path is refused. */
             vault?: {

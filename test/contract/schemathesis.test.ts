@@ -33,13 +33,19 @@ describe.skipIf(isSkipped('schemathesis'))('the API under Schemathesis', () => {
     dirs.push(dir)
     const vault = await server.admin.createVault(`Test Vault ${seed}`)
     const token = await server.token({ [vault.id]: 'rw' })
-    const body = { title: 'with file', category: 'SERVER' }
-    const answer = await server.call('POST', `/v1/vaults/${vault.id}/items`, { token, body })
-    const item = answer.json<{ id: string }>().id
-    const content = Buffer.from('content')
-    const file = await server.admin.addFile({ vault: vault.id, item, name: 'f', content })
+    // What files there are is reached through the links of lists.
+    const files = [{ name: 'f', content: Buffer.from('content') }]
+    const items = Array.from({ length: 30 }, (_, n) => ({
+      input: { title: `with file ${n}`, category: 'SERVER' },
+      files,
+    }))
+    await server.admin.importVaults([{ name: vault.name, items }], false)
     await writeFile(path.join(dir, 'openapi.json'), JSON.stringify(absoluteDocument()))
-    await writeFile(path.join(dir, 'schemathesis.toml'), settings(vault.id, item, file.id))
+    // A vault that exists: a random one would be out of scope, and nothing behind it be reached.
+    await writeFile(
+      path.join(dir, 'schemathesis.toml'),
+      `[parameters]\n"path.vaultUuid" = "${vault.id}"\n`,
+    )
     const [config, document] = ['schemathesis.toml', 'openapi.json']
     const program = ['-m', 'schemathesis.cli', '--config-file', config, 'run', document]
     const size = ['--seed', String(seed), '--max-examples', String(EXAMPLES)]
@@ -74,16 +80,4 @@ function absoluteDocument(): object {
     return [servers ? name : `/v1${name}`, methods]
   })
   return { ...document, servers: [{ url: '/' }], paths: Object.fromEntries(paths) }
-}
-
-/** Ids that exist: random ones would be out of scope, and nothing behind them be reached. */
-function settings(vault: string, item: string, file: string): string {
-  const files = ['Files_getAllFilesInsideItem', 'Files_getDetailsById', 'Files_getContent']
-  return `[parameters]
-"path.vaultUuid" = "${vault}"
-
-[[operations]]
-include-operation-id = ${JSON.stringify(files)}
-parameters = { "path.itemUuid" = "${item}", "path.fileUuid" = "${file}" }
-`
 }

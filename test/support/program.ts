@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -18,10 +19,14 @@ export async function buildProgram(): Promise<string> {
   return PROGRAM
 }
 
-/** The environment of a person who has set nothing: no OP_ variable leaks into a test. */
+/**
+ * The environment of a person who has set nothing: no OP_ variable leaks into a test. Compiled
+ * code is kept between the hundreds of starts of a run.
+ */
 export function plainEnv(more: Record<string, string> = {}): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('OP_'))
-  return { ...Object.fromEntries(entries), ...more }
+  const cache = path.join(os.tmpdir(), 'keyferry-compile-cache')
+  return { NODE_COMPILE_CACHE: cache, ...Object.fromEntries(entries), ...more }
 }
 
 /** Runs `keyferry …` to its end. */
