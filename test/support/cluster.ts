@@ -36,6 +36,8 @@ export const RESOURCES = {
   configmaps: core('configmaps', 'ConfigMap'),
   namespaces: core('namespaces', 'Namespace'),
   events: { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' },
+  pods: core('pods', 'Pod'),
+  leases: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' },
   deployments: apps('deployments', 'Deployment'),
   statefulsets: apps('statefulsets', 'StatefulSet'),
   daemonsets: apps('daemonsets', 'DaemonSet'),
@@ -204,4 +206,20 @@ export function condition(object: KubeObject, type: string) {
 export function isReady(object: KubeObject): boolean {
   const ready = condition(object, 'Ready')
   return ready?.status === 'True' && ready.observedGeneration === object.metadata.generation
+}
+
+/** Whether Ready has that reason for the present generation. */
+export function hasReason(reason: string): (object: KubeObject) => boolean {
+  return (object) => {
+    const ready = condition(object, 'Ready')
+    return ready?.reason === reason && ready.observedGeneration === object.metadata.generation
+  }
+}
+
+/** The texts of a Secret, by key. */
+export function textsOf(secret: KubeObject): Record<string, string> {
+  const data = (secret['data'] ?? {}) as Record<string, string>
+  return Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]),
+  )
 }

@@ -10,6 +10,7 @@ export interface ScriptedField {
   readonly value?: string
   readonly id?: string
   readonly type?: string
+  readonly purpose?: string
   readonly section?: { readonly id: string }
 }
 
@@ -23,7 +24,12 @@ export interface ScriptedItem {
     readonly label?: string
     readonly primary?: boolean
   }[]
-  readonly files?: readonly { readonly name: string; readonly content: Uint8Array }[]
+  readonly files?: readonly {
+    readonly name: string
+    readonly content: Uint8Array
+    readonly section?: { readonly id: string }
+  }[]
+  readonly sections?: readonly { readonly id: string; readonly label?: string }[]
   readonly createdAt?: string
 }
 
@@ -162,23 +168,36 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
 }
 
 function route(vaults: Map<string, ScriptedVault>, url: string, response: ServerResponse): void {
-  const [, , , vaultId, , itemId, , fileId] = (url.split('?')[0] ?? '').split('/')
-  if (vaultId === undefined) return json(response, 200, [...vaults.values()].map(vaultBody))
+  const { pathname, searchParams } = new URL(url, 'http://connect')
+  const [, , , vaultId, , itemId, , fileId] = pathname.split('/')
+  // What other clients filter by: `title eq "x"`.
+  const named = /^(?:title|name) eq "(.*)"$/.exec(searchParams.get('filter') ?? '')?.[1]
+  const bears = (name: string) => named === undefined || name.toLowerCase() === named.toLowerCase()
+  if (vaultId === undefined) {
+    const all = [...vaults.values()].filter(({ name }) => bears(name))
+    return json(response, 200, all.map(vaultBody))
+  }
   const vault = vaults.get(vaultId)
   if (!vault)
     return json(response, 403, {
       status: 403,
       message: 'Authorization: token does not have access',
     })
-  if (itemId === undefined) return json(response, 200, [...vault.items.values()].map(summary))
+  if (itemId === undefined) {
+    const all = [...vault.items.values()].filter(({ title }) => bears(title))
+    return json(response, 200, all.map(summary))
+  }
   const item = vault.items.get(itemId)
   if (!item) return json(response, 404, { status: 404, message: `item ${itemId} not found` })
   if (fileId === undefined) return json(response, 200, whole(item))
   const file = item.files?.[Number.parseInt(fileId.slice(1, 3), 36)]
   if (!file) return json(response, 404, { status: 404, message: 'file not found' })
-  response.writeHead(200, { 'content-length': file.content.length })
+  response.writeHead(200, { 'content-length': file.content.length, ...VERSION })
   response.end(file.content)
 }
+
+/** Without it other clients refuse to read files. */
+const VERSION = { '1Password-Connect-Version': '1.8.1' }
 
 /** A whole JSON answer. */
 export function json(response: ServerResponse, status: number, body: unknown): void {
@@ -186,7 +205,7 @@ export function json(response: ServerResponse, status: number, body: unknown): v
   response.writeHead(status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(text),
-    '1Password-Connect-Version': '1.8.1',
+    ...VERSION,
   })
   response.end(text)
 }
@@ -220,10 +239,12 @@ function summary({ id, title, vaultId, version, tags, urls, createdAt }: Stored)
 
 function whole(item: Stored) {
   const fields = item.fields.map((field, n) => ({ id: `field${n}`, type: 'STRING', ...field }))
-  const files = (item.files ?? []).map(({ name, content }, n) => ({
+  const files = (item.files ?? []).map(({ name, content, section }, n) => ({
     id: `f${n.toString(36).padStart(2, '0')}`.padEnd(26, '0'),
     name,
     size: content.length,
+    ...(section ? { section } : {}),
   }))
-  return { ...summary(item), fields, sections: [], ...(files.length > 0 ? { files } : {}) }
+  const { sections = [] } = item
+  return { ...summary(item), fields, sections, ...(files.length > 0 ? { files } : {}) }
 }

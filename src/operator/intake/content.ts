@@ -1,7 +1,8 @@
 import type { ConnectClient, ItemId } from '../../connect/client.ts'
-import type { File, ItemHead } from '../../connect/model.ts'
+import type { File, Item, ItemHead } from '../../connect/model.ts'
 import { SecretValue } from '../../connect/secret-value.ts'
-import { type ItemContent, MAX_SECRET_BYTES } from '../plan/content.ts'
+import { contentOfItem, type ItemContent, MAX_SECRET_BYTES } from '../plan/content.ts'
+import { keyOfLabel } from '../plan/names.ts'
 
 /** Reads whole items: fields, URLs and files. */
 export interface ContentReader {
@@ -22,7 +23,7 @@ export function createContentReader(client: ConnectClient): ContentReader {
   async function fetch(id: ItemId, wants: FilesWanted, signal: AbortSignal): Promise<ItemContent> {
     const item = await client.item(id, { signal })
     const files = new Map<string, SecretValue>()
-    for (const { id: fileId } of fetchable(item.files, wants)) {
+    for (const { id: fileId } of fetchable(item, wants)) {
       const bytes = await client.fileContent(id, fileId, { limit: MAX_SECRET_BYTES, signal })
       files.set(fileId, SecretValue.fromBytes(bytes))
     }
@@ -44,13 +45,28 @@ export function createContentReader(client: ConnectClient): ContentReader {
   }
 }
 
-/** The wanted files, as many as a Secret can hold. */
-function* fetchable(files: readonly File[], wants: FilesWanted): Generator<File> {
+/** The wanted files, as many as a Secret can hold; those that become keys before all others. */
+function* fetchable(item: Item, wants: FilesWanted): Generator<File> {
   let total = 0
-  for (const file of files) {
+  for (const file of wants === 'all' ? keysFirst(item) : item.files) {
     if (wants !== 'all' && !wants.has(file.id) && !wants.has(file.name.toLowerCase())) continue
+    if (total + file.size > MAX_SECRET_BYTES) continue
     total += file.size
-    if (total > MAX_SECRET_BYTES) return
     yield file
   }
+}
+
+/** A file whose name gives no key, or one that is taken, may be large and still harm nobody. */
+function keysFirst(item: Item): readonly File[] {
+  const { data } = contentOfItem({ item: { ...item, files: [] }, files: new Map() }, false)
+  const taken = new Set(data.keys())
+  const becomesKey = ({ name, size }: File) => {
+    const key = keyOfLabel(name)
+    if (key === undefined || taken.has(key)) return false
+    if (size > 0) taken.add(key)
+    return true
+  }
+  const [keys, others]: [File[], File[]] = [[], []]
+  for (const file of item.files) (becomesKey(file) ? keys : others).push(file)
+  return [...keys, ...others]
 }

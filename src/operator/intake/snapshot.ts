@@ -3,6 +3,7 @@
  * at Connect or the API server adds.
  */
 import type { ConnectClient } from '../../connect/client.ts'
+import type { ItemSummary } from '../../connect/model.ts'
 import { isKeyferryError } from '../../errors.ts'
 import { keyOf, objectPath, type ObjectKey } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
@@ -24,7 +25,7 @@ import type {
 import type { Bindings } from './bindings.ts'
 import type { Catalog } from './catalog.ts'
 import type { ClaimSource } from './claims.ts'
-import type { ContentReader } from './content.ts'
+import type { ContentReader, FilesWanted } from './content.ts'
 import type { History, OwnVersions } from './history.ts'
 import { isFresh } from './keys.ts'
 import { deadAmong, isInstanceAlive } from './owners.ts'
@@ -184,15 +185,28 @@ async function readContent(
     history.didRead(key, cause)
   }
   try {
-    const items = new Map<string, ItemContent>()
-    for (const { path, item } of found) {
-      items.set(path, await reader.read(item, filesOf(claim, path), signal))
+    const byId = new Map<string, ItemContent>()
+    for (const [id, { item, files }] of wantedItems(claim, found)) {
+      byId.set(id, await reader.read(item, files, signal))
     }
-    return { kind: 'read', items }
+    const items = found.map(({ path, item }) => [path, byId.get(item.id) as ItemContent] as const)
+    return { kind: 'read', items: new Map(items) }
   } catch (error) {
     if (isKeyferryError(error)) return { kind: 'failed', error }
     throw error
   }
+}
+
+/** The items to be read with the files needed: one that several paths mean is read once. */
+function wantedItems(claim: Claim, found: readonly { path: string; item: ItemSummary }[]) {
+  const wanted = new Map<string, { item: ItemSummary; files: FilesWanted }>()
+  for (const { path, item } of found) {
+    const files = filesOf(claim, path)
+    const held = wanted.get(item.id)?.files ?? files
+    const all = held === 'all' || files === 'all'
+    wanted.set(item.id, { item, files: all ? 'all' : held.union(files) })
+  }
+  return wanted
 }
 
 /** Whether this version of the Secret was written or compared by us. */

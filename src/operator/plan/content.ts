@@ -28,7 +28,7 @@ export interface Content {
   readonly skipped: readonly string[]
   /** Labels that lost their key to another field, URL or file. */
   readonly overruled: readonly string[]
-  /** Bytes by key, of the values and of the files that were not fetched. */
+  /** Bytes by key, of the values and of what there is no value of because it is too large. */
   readonly sizes: ReadonlyMap<string, number>
 }
 
@@ -74,11 +74,24 @@ export function contentOfItem({ item, files }: ItemContent, emptyValues: boolean
   }
   const none = SecretValue.fromText('')
   place(candidates(item.fields.map((field) => [field.label, field.value ?? none])).toReversed())
-  place(candidates(rankUrls(item.urls).map((url) => [url.label, url.href])))
-  const fetched = item.files.filter(({ id }) => files.has(id))
-  place(candidates(fetched.map((file) => [file.name, files.get(file.id) ?? none])))
+  const chosen = new Set(rankUrls(item.urls))
+  place(candidates([...chosen].map((url) => [url.label, url.href])))
+  for (const url of item.urls) {
+    if (chosen.has(url) || !wanted(url.href)) continue
+    const lost = keyOfLabel(url.label) === undefined ? skipped : overruled
+    lost.push(url.label)
+  }
   for (const { id, name, size } of item.files) {
-    if (!files.has(id)) sizes.set(keyOfLabel(name) ?? name, size)
+    const value = files.get(id)
+    const bytes = value?.byteLength ?? size
+    if (bytes === 0 && !emptyValues) continue
+    const key = keyOfLabel(name)
+    if (key === undefined) skipped.push(name)
+    else if (sizes.has(key)) overruled.push(name)
+    else {
+      sizes.set(key, bytes)
+      if (value) data.set(key, value)
+    }
   }
   return { data, sizes, skipped: unique(skipped), overruled: unique(overruled) }
 }
@@ -87,7 +100,7 @@ export function contentOfItem({ item, files }: ItemContent, emptyValues: boolean
  * One URL for each label, primary ones first, then the last first. A label's choice is made before
  * empty URLs are left out, as the incumbent makes it.
  */
-function rankUrls(urls: readonly Url[]): Url[] {
+export function rankUrls(urls: readonly Url[]): Url[] {
   const ranked = [
     ...urls.filter(({ primary }) => primary).toReversed(),
     ...urls.filter(({ primary }) => !primary).toReversed(),
@@ -97,9 +110,10 @@ function rankUrls(urls: readonly Url[]): Url[] {
   return [...chosen.values()]
 }
 
-/** Whether a Secret can hold the content. */
-export function fits({ sizes }: Content): boolean {
-  return sizes.values().reduce((sum, size) => sum + size, 0) <= MAX_SECRET_BYTES
+/** Whether a Secret can hold the content, and it is all there. */
+export function fits({ data, sizes }: Content): boolean {
+  const whole = [...sizes].every(([key, size]) => size === 0 || data.has(key))
+  return whole && sizes.values().reduce((sum, size) => sum + size, 0) <= MAX_SECRET_BYTES
 }
 
 function unique(labels: readonly string[]): string[] {

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { contentOfItem, fits } from '../../../../src/operator/plan/content.ts'
 import { aContent, anItem, textsOf } from '../../../builders/snapshot.ts'
@@ -119,18 +118,52 @@ describe('contentOfItem', () => {
     expect(fits(content)).toBe(false)
   })
 
-  test('the order of fields with different keys does not matter', () => {
-    const labels = fc.uniqueArray(fc.stringMatching(/^[a-z0-9]{1,8}$/), {
-      minLength: 1,
-      maxLength: 12,
+  test('a file that was not fetched makes the content too large, however small it says it is', () => {
+    const files = [{ id: fileId(1), name: 'small', size: 10 }]
+    expect(fits(contentOf({ files }))).toBe(false)
+    expect(fits(contentOf({ files: [{ id: fileId(1), name: 'small', size: 0 }] }))).toBe(true)
+  })
+
+  test('a large file that takes no key harms nobody, and is told', () => {
+    const content = contentOf({
+      fields: [{ label: 'a', value: 'field' }],
+      urls: [{ href: 'https://b', label: 'b' }],
+      files: ['a', 'b', '\u65e5\u672c', '..x'].map((name, n) => ({
+        id: fileId(n),
+        name,
+        size: 5_000_000,
+      })),
     })
-    fc.assert(
-      fc.property(labels, fc.infiniteStream(fc.nat()), (names, random) => {
-        const fields = names.map((label) => ({ label, value: `value of ${label}` }))
-        const shuffled = fields.toSorted(() => ((random.next().value ?? 0) % 3) - 1)
-        const one = textsOf(contentOf({ fields }).data)
-        expect(textsOf(contentOf({ fields: shuffled }).data)).toEqual(one)
-      }),
+    expect(textsOf(content.data)).toEqual({ a: 'field', b: 'https://b' })
+    expect(content.overruled).toEqual(['a', 'b'])
+    expect(content.skipped).toEqual(['..x', '\u65e5\u672c'])
+    expect(fits(content)).toBe(true)
+  })
+
+  test('among files the first wins, also when it was not fetched', () => {
+    const files = [
+      { id: fileId(1), name: 'a', size: 5_000_000 },
+      { id: fileId(2), name: 'a!', size: 1 },
+    ]
+    const content = contentOf({ fields: [], files }, { 'a!': 'x' })
+    expect(content.data.size).toBe(0)
+    expect(content.overruled).toEqual(['a!'])
+    expect(fits(content)).toBe(false)
+  })
+
+  test.each([
+    [[1_048_576], true],
+    [[1_048_577], false],
+    [[600_000, 448_576], true],
+    [[600_000, 448_577], false],
+  ])('values of %j bytes fit: %s', (sizes, expected) => {
+    const fields = sizes.map((size, n) => ({ label: `f${n}`, value: 'x'.repeat(size) }))
+    expect(fits(contentOf({ fields }))).toBe(expected)
+  })
+
+  test('bytes are counted, not characters', () => {
+    expect(fits(contentOf({ fields: [{ label: 'a', value: '\u00e9'.repeat(600_000) }] }))).toBe(
+      false,
     )
   })
 })
