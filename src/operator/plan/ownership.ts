@@ -30,6 +30,15 @@ function workloadsName(secretName: string): string {
   return `Workloads/${secretName}`
 }
 
+/** Whether a Secret bears our proof that it is this claim's. */
+export function isMarkedFor(
+  { namespace, name, annotations }: SecretMeta,
+  claim: Claim,
+  key: DigestKey,
+): boolean {
+  return verifiedOwner(key, namespace, name, annotations[OWNER]) === ownerName(claim)
+}
+
 /** @param dead UIDs of owners that are gone */
 export function ownershipOf(
   secret: LiveSecret,
