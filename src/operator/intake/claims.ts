@@ -4,8 +4,9 @@
  */
 import { keyOf, parseKey } from '../../kube/resource.ts'
 import type { Selector } from '../../kube/selector.ts'
-import { APPLIED, DIGEST, ITEM_PATH, ITEM_VERSION } from '../annotations.ts'
+import { APPLIED, DIGEST, ITEM_PATH, ITEM_VERSION, OWNER } from '../annotations.ts'
 import { type Claim, type ItemStatus, ownerReference } from '../item.ts'
+import { ownerName } from '../plan/ownership.ts'
 import type { SecretMeta } from '../plan/types.ts'
 import { type Workload, WORKLOAD_RESOURCES } from '../plan/workload.ts'
 import { askersOf, BY_SECRET, type Views } from './views.ts'
@@ -33,7 +34,11 @@ export function resourceClaims(views: Views): ClaimSource {
 
 /** The one that the Secret names as owner, else the oldest, else the first by name. */
 function byPrecedence(meta: SecretMeta | undefined) {
-  const rank = ({ uid }: Claim) => (meta?.ownerReferences.some((one) => one.uid === uid) ? 0 : 1)
+  // A retained Secret has no reference to its owner, but our annotation.
+  const [marked] = (meta?.annotations[OWNER] ?? '').split(' ')
+  const isOwner = (claim: Claim) =>
+    meta?.ownerReferences.some(({ uid }) => uid === claim.uid) || ownerName(claim) === marked
+  const rank = (claim: Claim) => (isOwner(claim) ? 0 : 1)
   return (a: Claim, b: Claim) =>
     rank(a) - rank(b) ||
     Date.parse(a.createdAt) - Date.parse(b.createdAt) ||
