@@ -149,8 +149,10 @@ function sameTexts(a: Texts, b: Texts): boolean {
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }
 
-/** Whether the Secret is another than the status speaks of. */
+/**
+ * Whether the Secret is another than the status speaks of. Once it is gone everybody who asks for
+ * it is to look: it may have been somebody else's.
+ */
 function isUnseen({ status }: Claim, secret: SecretMeta | undefined): boolean {
-  if (secret === undefined) return status.secretResourceVersion !== undefined
-  return secret.resourceVersion !== status.secretResourceVersion
+  return secret === undefined || secret.resourceVersion !== status.secretResourceVersion
 }
