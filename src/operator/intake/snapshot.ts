@@ -12,6 +12,7 @@ import { DIGEST, ITEM_VERSION } from '../annotations.ts'
 import { type Claim, openRefresh } from '../item.ts'
 import { parseLiveSecret, SECRETS } from '../objects.ts'
 import type { ItemContent } from '../plan/content.ts'
+import { wholeItem } from '../plan/missing.ts'
 import { filesOf, isFault, type Paths, pathsOf } from '../plan/render.ts'
 import type {
   ContentSight,
@@ -129,7 +130,7 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
   },
   async absence({ client, history, pollMs }, { claim }, signal) {
     const key = keyOf(claim)
-    const applied = claim.status.items?.[0]
+    const applied = wholeItem(claim)
     if (applied === undefined) return { absences: 0 }
     const { vaultId, itemId } = applied
     try {
