@@ -57,9 +57,10 @@ export interface WorkloadClaims extends ClaimSource {
 export function workloadClaims(views: Views, selector: Selector): WorkloadClaims {
   const remembered = new Map<string, ItemStatus>()
 
-  function askers(key: string): { winners: Workload[]; losers: Workload[] } {
-    const all = askersOf(views, key)
-      .filter(({ deleting, labels }) => !deleting && selector(labels))
+  function askers(key: string): { winners: Workload[]; losers: Workload[]; unserved: boolean } {
+    const living = askersOf(views, key).filter(({ deleting }) => !deleting)
+    const all = living
+      .filter(({ labels }) => selector(labels))
       .toSorted(
         (a, b) =>
           Date.parse(a.createdAt) - Date.parse(b.createdAt) ||
@@ -69,6 +70,7 @@ export function workloadClaims(views: Views, selector: Selector): WorkloadClaims
     return {
       winners: all.filter(({ asks }) => asks?.itemPath === itemPath),
       losers: all.filter(({ asks }) => asks?.itemPath !== itemPath),
+      unserved: all.length < living.length,
     }
   }
 
@@ -76,12 +78,13 @@ export function workloadClaims(views: Views, selector: Selector): WorkloadClaims
     get(key) {
       // A resource of that Secret name wins over workloads.
       if (views.claims.find(BY_SECRET, key).length > 0) return undefined
-      const { winners } = askers(key)
+      const { winners, unserved } = askers(key)
       const secret = views.secrets.get(parseKey(key))
       const status = remembered.get(key) ?? recordedStatus(secret, winners[0]?.asks?.itemPath)
       if (winners.length > 0) return claimOf(key, winners, status)
       remembered.delete(key)
-      return secret ? { ...claimOf(key, [], status), deleting: true } : undefined
+      // What workloads ask for that are not ours to serve is not ours to delete.
+      return secret && !unserved ? { ...claimOf(key, [], status), deleting: true } : undefined
     },
     rivalOf: () => undefined,
     remember(claim, status) {

@@ -30,6 +30,11 @@ function workloadsName(secretName: string): string {
   return `Workloads/${secretName}`
 }
 
+/** Whether a Secret says that it was made for workloads: unproven, so a cause to look, not to act. */
+export function isOfWorkloads({ name, annotations }: SecretMeta): boolean {
+  return annotations[OWNER]?.startsWith(`${workloadsName(name)} `) === true
+}
+
 /** Whether a Secret bears our proof that it is this claim's. */
 export function isMarkedFor(
   { namespace, name, annotations }: SecretMeta,

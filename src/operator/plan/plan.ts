@@ -60,13 +60,17 @@ function planRelease(finalizerAt: number): Plan {
   }
 }
 
-/** No workload asks for the Secret any more: what was made for workloads alone goes. */
+/**
+ * No workload asks for the Secret any more: what was made for workloads alone goes. Without any
+ * owner it was orphaned on purpose and waits for its workload to come back.
+ */
 function planOrphan({ claim, secret, policy }: Snapshot): Plan {
   const meta = secret.kind === 'cached' ? secret.meta : secret.secret
   const { namespace, name } = claim
   const end = { events: [], repair: false, outcome: { kind: 'settled' } } as const
   const ours = meta && isMarkedFor(meta, claim, policy.digestKey)
-  if (!meta || !ours || !meta.ownerReferences.every(isWorkloadReference)) return end
+  if (!meta || !ours || meta.ownerReferences.length === 0) return end
+  if (!meta.ownerReferences.every(isWorkloadReference)) return end
   const { uid, resourceVersion } = meta
   return { ...end, secret: { kind: 'delete', from: { namespace, name, uid, resourceVersion } } }
 }
