@@ -4,7 +4,7 @@
  * here reduces (to what decisions need) rather than validates.
  */
 import type { Resource } from '../kube/resource.ts'
-import { isOwnName } from './annotations.ts'
+import { isOwnName, REFRESH } from './annotations.ts'
 
 /** The custom resource in the API. */
 export const ONE_PASSWORD_ITEM = {
@@ -186,6 +186,12 @@ export function ownerReference(
   { name, uid }: { readonly name: string; readonly uid: string },
 ): OwnerReference {
   return { apiVersion: `${group}/${version}`, kind, name, uid }
+}
+
+/** The refresh that is asked for and was not answered yet; taking a request back asks for nothing. */
+export function openRefresh({ annotations, status }: Claim): string | undefined {
+  const wish = annotations[REFRESH]
+  return wish && wish !== status.refresh ? wish : undefined
 }
 
 /** The condition of that type, if there is one. */

@@ -31,16 +31,21 @@ export interface ItemOptions {
   readonly spec?: Record<string, unknown>
 }
 
-/** Sets the stage for a test file, whose `beforeAll` gives back `close`. */
-export async function setStage(): Promise<Stage> {
-  const kubeconfig = inject('kubeconfig')
+/**
+ * Sets the stage for a test file, whose `beforeAll` gives back `close`.
+ *
+ * @param kubeconfig of a control plane other than the shared one
+ */
+export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage> {
   const rest = adminRest(kubeconfig)
   const namespace = `test-${randomBytes(4).toString('hex')}`
   const cluster = clusterOf(rest, namespace)
   await cluster.create('namespaces', { metadata: { name: namespace } })
   const connect = await startScriptedConnect()
   const operators: OperatorProcess[] = []
-  const close = async () => {
+  let closed: Promise<void> | undefined
+  const close = () => (closed ??= end())
+  async function end(): Promise<void> {
     for (const operator of operators) {
       await operator.stop()
       await rm(path.dirname(operator.logFile), { recursive: true })

@@ -4,8 +4,9 @@
  */
 import { keyOf, parseKey } from '../../kube/resource.ts'
 import type { Selector } from '../../kube/selector.ts'
-import { APPLIED, DIGEST, ITEM_PATH, ITEM_VERSION } from '../annotations.ts'
+import { APPLIED, DIGEST, ITEM_PATH, ITEM_VERSION, OWNER } from '../annotations.ts'
 import { type Claim, type ItemStatus, ownerReference } from '../item.ts'
+import { ownerName } from '../plan/ownership.ts'
 import type { SecretMeta } from '../plan/types.ts'
 import { type Workload, WORKLOAD_RESOURCES } from '../plan/workload.ts'
 import { askersOf, BY_SECRET, type Views } from './views.ts'
@@ -33,7 +34,11 @@ export function resourceClaims(views: Views): ClaimSource {
 
 /** The one that the Secret names as owner, else the oldest, else the first by name. */
 function byPrecedence(meta: SecretMeta | undefined) {
-  const rank = ({ uid }: Claim) => (meta?.ownerReferences.some((one) => one.uid === uid) ? 0 : 1)
+  // A retained Secret has no reference to its owner, but our annotation.
+  const [marked] = (meta?.annotations[OWNER] ?? '').split(' ')
+  const isOwner = (claim: Claim) =>
+    meta?.ownerReferences.some(({ uid }) => uid === claim.uid) || ownerName(claim) === marked
+  const rank = (claim: Claim) => (isOwner(claim) ? 0 : 1)
   return (a: Claim, b: Claim) =>
     rank(a) - rank(b) ||
     Date.parse(a.createdAt) - Date.parse(b.createdAt) ||
@@ -52,9 +57,10 @@ export interface WorkloadClaims extends ClaimSource {
 export function workloadClaims(views: Views, selector: Selector): WorkloadClaims {
   const remembered = new Map<string, ItemStatus>()
 
-  function askers(key: string): { winners: Workload[]; losers: Workload[] } {
-    const all = askersOf(views, key)
-      .filter(({ deleting, labels }) => !deleting && selector(labels))
+  function askers(key: string): { winners: Workload[]; losers: Workload[]; unserved: boolean } {
+    const living = askersOf(views, key).filter(({ deleting }) => !deleting)
+    const all = living
+      .filter(({ labels }) => selector(labels))
       .toSorted(
         (a, b) =>
           Date.parse(a.createdAt) - Date.parse(b.createdAt) ||
@@ -64,6 +70,7 @@ export function workloadClaims(views: Views, selector: Selector): WorkloadClaims
     return {
       winners: all.filter(({ asks }) => asks?.itemPath === itemPath),
       losers: all.filter(({ asks }) => asks?.itemPath !== itemPath),
+      unserved: all.length < living.length,
     }
   }
 
@@ -71,12 +78,13 @@ export function workloadClaims(views: Views, selector: Selector): WorkloadClaims
     get(key) {
       // A resource of that Secret name wins over workloads.
       if (views.claims.find(BY_SECRET, key).length > 0) return undefined
-      const { winners } = askers(key)
+      const { winners, unserved } = askers(key)
       const secret = views.secrets.get(parseKey(key))
       const status = remembered.get(key) ?? recordedStatus(secret, winners[0]?.asks?.itemPath)
       if (winners.length > 0) return claimOf(key, winners, status)
       remembered.delete(key)
-      return secret ? { ...claimOf(key, [], status), deleting: true } : undefined
+      // What workloads ask for that are not ours to serve is not ours to delete.
+      return secret && !unserved ? { ...claimOf(key, [], status), deleting: true } : undefined
     },
     rivalOf: () => undefined,
     remember(claim, status) {

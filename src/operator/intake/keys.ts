@@ -6,6 +6,7 @@ import { keyOf } from '../../kube/resource.ts'
 import { RESTART } from '../annotations.ts'
 import { type Claim, ONE_PASSWORD_ITEM, type Texts } from '../item.ts'
 import type { NamespaceView } from '../objects.ts'
+import { isOfWorkloads } from '../plan/ownership.ts'
 import type { SecretMeta } from '../plan/types.ts'
 import type { Workload } from '../plan/workload.ts'
 import { askersOf, BY_SECRET, type Views } from './views.ts'
@@ -85,7 +86,9 @@ function secretChanged(views: Views, sinks: KeySinks, { before, after }: Change<
   for (const claim of views.claims.find(BY_SECRET, key)) {
     if (isUnseen(claim, after)) sinks.resource(keyOf(claim), PRIORITY.repair)
   }
-  if (askersOf(views, key).length > 0) sinks.workloads(key, PRIORITY.repair)
+  // Also when nobody asks any more: an annotation may have been taken off while nobody looked.
+  const ofWorkloads = askersOf(views, key).length > 0 || (after && isOfWorkloads(after))
+  if (ofWorkloads) sinks.workloads(key, PRIORITY.repair)
 }
 
 function workloadChanged(views: Views, sinks: KeySinks, { before, after }: Change<Workload>): void {
@@ -149,8 +152,10 @@ function sameTexts(a: Texts, b: Texts): boolean {
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name])
 }
 
-/** Whether the Secret is another than the status speaks of. */
+/**
+ * Whether the Secret is another than the status speaks of. Once it is gone everybody who asks for
+ * it is to look: it may have been somebody else's.
+ */
 function isUnseen({ status }: Claim, secret: SecretMeta | undefined): boolean {
-  if (secret === undefined) return status.secretResourceVersion !== undefined
-  return secret.resourceVersion !== status.secretResourceVersion
+  return secret === undefined || secret.resourceVersion !== status.secretResourceVersion
 }

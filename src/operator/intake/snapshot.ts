@@ -8,10 +8,11 @@ import { isKeyferryError } from '../../errors.ts'
 import { keyOf, objectPath, type ObjectKey } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isNotFound } from '../../kube/status.ts'
-import { DIGEST, ITEM_VERSION, REFRESH } from '../annotations.ts'
-import type { Claim } from '../item.ts'
+import { DIGEST, ITEM_VERSION } from '../annotations.ts'
+import { type Claim, openRefresh } from '../item.ts'
 import { parseLiveSecret, SECRETS } from '../objects.ts'
 import type { ItemContent } from '../plan/content.ts'
+import { wholeItem } from '../plan/missing.ts'
 import { filesOf, isFault, type Paths, pathsOf } from '../plan/render.ts'
 import type {
   ContentSight,
@@ -129,7 +130,7 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
   },
   async absence({ client, history, pollMs }, { claim }, signal) {
     const key = keyOf(claim)
-    const applied = claim.status.items?.[0]
+    const applied = wholeItem(claim)
     if (applied === undefined) return { absences: 0 }
     const { vaultId, itemId } = applied
     try {
@@ -151,11 +152,11 @@ async function resolveAll(
   paths: Paths,
   signal: AbortSignal,
 ): Promise<Map<string, Resolution>> {
-  const { namespace, generation, annotations, status } = claim
+  const { namespace, generation, status } = claim
   // A request to refresh is a question of its own: an old list is no answer to it.
-  const wish = annotations[REFRESH] ?? ''
-  const fresh = wish !== (status.refresh ?? '')
-  const askedAt = history.askedAt(keyOf(claim), `${generation} ${wish}`)
+  const wish = openRefresh(claim)
+  const fresh = wish !== undefined
+  const askedAt = history.askedAt(keyOf(claim), `${generation} ${wish ?? ''}`)
   const references = new Map<string, Resolution>()
   for (const [name, path] of paths) {
     const boundId = status.items?.find((item) => item.path === name)?.itemId

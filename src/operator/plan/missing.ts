@@ -3,6 +3,8 @@
  * absence is beyond doubt: lists that hold the vault and not the item, and a 404, all twice, a poll
  * apart. A vault that is not there is an outage or a lost right, never a missing item.
  */
+import type { AppliedItem, Claim } from '../item.ts'
+import { isMarkedFor } from './ownership.ts'
 import { withoutContent } from './status.ts'
 import { fail } from './trouble.ts'
 import type { Decision, Outcome, Snapshot } from './types.ts'
@@ -14,13 +16,12 @@ const RECHECK_MS = 10_000
 
 /** @param path of the item, as the resource names it */
 export function planMissing(seen: Snapshot, path: string, message: string): Decision {
-  const { claim, secret } = seen
-  const applied = claim.status.items?.find((item) => item.path === path)
-  // Only the item that gives the Secret as a whole can take it along.
-  const decides = claim.spec.itemPath === '' || path === claim.spec.itemPath
+  const { claim, secret, policy } = seen
   const meta = secret.kind === 'cached' ? secret.meta : secret.secret
-  const owned = meta?.ownerReferences.some(({ uid }) => uid === claim.uid) === true
-  if (claim.spec.onItemMissing === 'Keep' || !applied || !decides || !meta || !owned) {
+  const owned =
+    meta?.ownerReferences.some(({ uid }) => uid === claim.uid) ||
+    (meta && isMarkedFor(meta, claim, policy.digestKey))
+  if (claim.spec.onItemMissing === 'Keep' || !meta || !owned || path !== wholeItem(claim)?.path) {
     return fail(seen, 'ItemNotFound', message)
   }
   if (seen.absences === undefined) return { kind: 'look', at: 'absence' }
@@ -34,4 +35,14 @@ export function planMissing(seen: Snapshot, path: string, message: string): Deci
   const { namespace, name, uid, resourceVersion } = meta
   const from = { namespace, name, uid, resourceVersion }
   return { kind: 'act', plan: { ...decision.plan, status, secret: { kind: 'delete', from } } }
+}
+
+/**
+ * The item that gives the Secret as a whole, and alone can take it along: that of `itemPath`, or
+ * the only one. Undefined where there is none, or where its content is not applied.
+ */
+export function wholeItem({ spec, status }: Claim): AppliedItem | undefined {
+  const { items = [] } = status
+  if (spec.itemPath !== '') return items.find(({ path }) => path === spec.itemPath)
+  return items.length === 1 ? items[0] : undefined
 }

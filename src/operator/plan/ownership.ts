@@ -30,6 +30,20 @@ function workloadsName(secretName: string): string {
   return `Workloads/${secretName}`
 }
 
+/** Whether a Secret says that it was made for workloads: unproven, so a cause to look, not to act. */
+export function isOfWorkloads({ name, annotations }: SecretMeta): boolean {
+  return annotations[OWNER]?.startsWith(`${workloadsName(name)} `) === true
+}
+
+/** Whether a Secret bears our proof that it is this claim's. */
+export function isMarkedFor(
+  { namespace, name, annotations }: SecretMeta,
+  claim: Claim,
+  key: DigestKey,
+): boolean {
+  return verifiedOwner(key, namespace, name, annotations[OWNER]) === ownerName(claim)
+}
+
 /** @param dead UIDs of owners that are gone */
 export function ownershipOf(
   secret: LiveSecret,

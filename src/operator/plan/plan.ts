@@ -7,10 +7,10 @@
  */
 import type { ItemPath } from '../../connect/item-path.ts'
 import type { KeyferryError } from '../../errors.ts'
-import { DIGEST, IGNORE_TAG, INCUMBENT_FINALIZER, INSTANCE, OWNER } from '../annotations.ts'
-import { keyIdOf, verifiedOwner } from './digest.ts'
+import { DIGEST, IGNORE_TAG, INCUMBENT_FINALIZER, INSTANCE } from '../annotations.ts'
+import { keyIdOf } from './digest.ts'
 import { planMissing } from './missing.ts'
-import { ownerName, ownershipOf } from './ownership.ts'
+import { isMarkedFor, ownershipOf } from './ownership.ts'
 import { isFault, type Paths, pathsOf, sentenceOf } from './render.ts'
 import { planFrozen, planSecret, presentOf } from './secret.ts'
 import { fail, failWith, later } from './trouble.ts'
@@ -60,14 +60,17 @@ function planRelease(finalizerAt: number): Plan {
   }
 }
 
-/** No workload asks for the Secret any more: what was made for workloads alone goes. */
+/**
+ * No workload asks for the Secret any more: what was made for workloads alone goes. Without any
+ * owner it was orphaned on purpose and waits for its workload to come back.
+ */
 function planOrphan({ claim, secret, policy }: Snapshot): Plan {
   const meta = secret.kind === 'cached' ? secret.meta : secret.secret
-  const mark = meta?.annotations[OWNER]
   const { namespace, name } = claim
-  const ours = verifiedOwner(policy.digestKey, namespace, name, mark) === ownerName(claim)
   const end = { events: [], repair: false, outcome: { kind: 'settled' } } as const
-  if (!meta || !ours || !meta.ownerReferences.every(isWorkloadReference)) return end
+  const ours = meta && isMarkedFor(meta, claim, policy.digestKey)
+  if (!meta || !ours || meta.ownerReferences.length === 0) return end
+  if (!meta.ownerReferences.every(isWorkloadReference)) return end
   const { uid, resourceVersion } = meta
   return { ...end, secret: { kind: 'delete', from: { namespace, name, uid, resourceVersion } } }
 }
@@ -127,7 +130,7 @@ function planNoVault(
 
 /** The items are known; now for the Secret. */
 function planFound(seen: Snapshot): Decision {
-  const { secret, policy } = seen
+  const { claim, secret, policy } = seen
   if (secret.kind === 'read') {
     return secret.secret ? planLive(seen, secret.secret) : planSecret(seen, undefined)
   }
@@ -135,7 +138,9 @@ function planFound(seen: Snapshot): Decision {
   if (meta === undefined) return planSecret(seen, undefined)
   const digest = meta.annotations[DIGEST]
   const comparable = digest !== undefined && keyIdOf(digest) === policy.digestKey.id
-  if (!verified || !comparable || isElsewhere(seen, meta)) return { kind: 'look', at: 'secret' }
+  // That we wrote it says nothing of whose it is: it may be another claim's.
+  const known = verified && isMarkedFor(meta, claim, policy.digestKey)
+  if (!known || !comparable || isElsewhere(seen, meta)) return { kind: 'look', at: 'secret' }
   return decide(seen, { meta, digest, ownership: 'ours' })
 }
 

@@ -4,8 +4,8 @@
  */
 import { formatItemPath } from '../../connect/item-path.ts'
 import { KeyferryError } from '../../errors.ts'
-import { ITEM_VERSION, REFRESH, RESTART } from '../annotations.ts'
-import { type AppliedItem, type Claim, conditionOf } from '../item.ts'
+import { ITEM_VERSION, RESTART } from '../annotations.ts'
+import { type AppliedItem, type Claim, conditionOf, openRefresh } from '../item.ts'
 import { type Content, type ItemContent, MAPPING_VERSION } from './content.ts'
 import { type Debt, parseDebt } from './debt.ts'
 import { contentDigest } from './digest.ts'
@@ -102,7 +102,7 @@ function currentContent(seen: Snapshot, mapping = mappingOf(seen)): Applied | un
   const { secretName, digest, items, keys } = claim.status
   if (!isApplied(claim) || claim.status.mapping !== mapping) return undefined
   if (secretName !== claim.spec.secretName || !digest || !items || !keys) return undefined
-  if ((claim.annotations[REFRESH] ?? '') !== (claim.status.refresh ?? '')) return undefined
+  if (openRefresh(claim) !== undefined) return undefined
   const wanted = listedItems(seen)
   const same =
     wanted.length === items.length && wanted.every((one) => items.some((held) => isSame(held, one)))

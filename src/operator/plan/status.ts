@@ -56,8 +56,11 @@ export interface StatusContext {
 /** The status after a run; the same object as before when nothing would change. */
 export function statusAfter(claim: Claim, verdict: Verdict, context: StatusContext): ItemStatus {
   const { status: before, generation } = claim
+  const { refresh, ...lasting } = before
   const next: ItemStatus = {
-    ...before,
+    ...lasting,
+    // Kept while a request may still wait for its answer; `appliedMembers` notes the answer.
+    ...(verdict.kind === 'failed' && refresh ? { refresh } : {}),
     ...(verdict.kind === 'synced' ? appliedMembers(claim, verdict, context) : {}),
     observedGeneration: generation,
     conditions: conditionsAfter(claim, verdict, context),

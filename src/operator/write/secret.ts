@@ -83,7 +83,9 @@ export async function recreateSecret(
   const path = collectionPath(SECRETS, manifest.namespace)
   const { metadata, ...rehearsal } = bodyOf(manifest)
   const { name, ...unnamed } = metadata
-  const body = { ...rehearsal, metadata: { ...unnamed, generateName: `${name.slice(0, 40)}-` } }
+  // A dot at the cut would leave a part of the name that begins with the dash.
+  const generateName = `${name.slice(0, 40).replace(/[-.]+$/, '')}-`
+  const body = { ...rehearsal, metadata: { ...unnamed, generateName } }
   const query = { ...WRITE_QUERY, dryRun: 'All' }
   await rest.send({ ...COMMON, query, method: 'POST', path, body }, signal)
   if (!(await deleteSecret(rest, from, signal))) return undefined
