@@ -82,7 +82,7 @@ const CLAIM_BACKOFF = { firstMs: 500, maxMs: 300_000 }
 const RESTART_BACKOFF = { firstMs: 500, maxMs: 60_000 }
 const KEY_RETRY_MS = 2_000
 /** Milliseconds between two looks whether Argo Rollouts has been installed. */
-const ROLLOUTS_MS = 60_000
+const ROLLOUTS_MS = 30_000
 
 /** Queues are fair between namespaces. */
 const groupOf = (key: string) => parseKey(key).namespace

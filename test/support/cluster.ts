@@ -40,6 +40,11 @@ export const RESOURCES = {
   statefulsets: apps('statefulsets', 'StatefulSet'),
   daemonsets: apps('daemonsets', 'DaemonSet'),
   replicasets: apps('replicasets', 'ReplicaSet'),
+  jobs: { group: 'batch', version: 'v1', plural: 'jobs', kind: 'Job' },
+  cronjobs: { group: 'batch', version: 'v1', plural: 'cronjobs', kind: 'CronJob' },
+  /** Of Argo Rollouts; see `argo.ts`. */
+  rollouts: { group: 'argoproj.io', version: 'v1alpha1', plural: 'rollouts', kind: 'Rollout' },
+  leases: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' },
   crds: {
     group: 'apiextensions.k8s.io',
     version: 'v1',

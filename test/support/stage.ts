@@ -31,9 +31,12 @@ export interface ItemOptions {
   readonly spec?: Record<string, unknown>
 }
 
-/** Sets the stage for a test file, whose `beforeAll` gives back `close`. */
-export async function setStage(): Promise<Stage> {
-  const kubeconfig = inject('kubeconfig')
+/**
+ * Sets the stage for a test file, whose `beforeAll` gives back `close`.
+ *
+ * @param kubeconfig of a control plane of its own; the one that tests share without
+ */
+export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage> {
   const rest = adminRest(kubeconfig)
   const namespace = `test-${randomBytes(4).toString('hex')}`
   const cluster = clusterOf(rest, namespace)
