@@ -35,6 +35,8 @@ export default defineConfig({
           include: ['test/cluster/**/*.test.ts'],
           globalSetup: ['test/support/cluster-setup.ts'],
           maxWorkers: 3,
+          // Tests of one file that run together wait for states most of their time.
+          maxConcurrency: 20,
           ...PATIENT,
         },
       },

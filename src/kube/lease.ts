@@ -9,7 +9,13 @@
  */
 import { isKeyferryError, KeyferryError } from '../errors.ts'
 import { type Clock, sleep } from './clock.ts'
-import { type ObjectKey, objectPath, collectionPath, type Resource } from './resource.ts'
+import {
+  apiVersionOf,
+  collectionPath,
+  type ObjectKey,
+  objectPath,
+  type Resource,
+} from './resource.ts'
 import type { KubeRest } from './rest.ts'
 import { isAlreadyExists, isConflict, isNotFound } from './status.ts'
 
@@ -26,17 +32,24 @@ export const LEASE_MS = 15_000
 /** Milliseconds within which the holder must have renewed it. */
 const RENEW_DEADLINE_MS = 10_000
 const RETRY_MS = 2_000
+/** Milliseconds between two looks of a candidate: a Lease that is given back is soon taken. */
+const LOOK_MS = 1_000
+/** Milliseconds for giving the Lease back: the process is about to end. */
+const RELEASE_MS = 1_500
 /** Milliseconds before the deadline in which no write is started any more. */
 const MARGIN_MS = 5_000
 
 /** The Lease as it was read. */
 export interface LeaseView {
-  readonly resourceVersion: string
+  /** As read: what others put there stays. */
+  readonly metadata: { readonly resourceVersion: string }
   /** Empty: released. */
   readonly holder: string
   readonly durationMs: number
   /** Milliseconds since the epoch by the holder's clock. */
   readonly renewedAt: number
+  /** When its holder took it; undefined in a Lease that was never held. */
+  readonly acquireTime: string | undefined
   readonly transitions: number
 }
 
@@ -92,9 +105,8 @@ export async function winElection(
     const asked = clock.now()
     try {
       const lease = await readLease(options, signal)
-      if (lease && lease.resourceVersion !== seen?.version) {
-        seen = { version: lease.resourceVersion, at: asked }
-      }
+      const version = lease?.metadata.resourceVersion
+      if (version !== undefined && version !== seen?.version) seen = { version, at: asked }
       const step = leaseStep(lease, identity, seen ? asked - seen.at : 0)
       const held = step === 'wait' ? undefined : await writeLease(options, lease, identity, signal)
       if (held) return hold(options, held, asked, signal)
@@ -102,7 +114,7 @@ export async function winElection(
       // Somebody else was faster.
       if (!isConflict(error) && !isAlreadyExists(error) && !signal.aborted) onFailure(error)
     }
-    await sleep(clock, RETRY_MS, signal)
+    await sleep(clock, LOOK_MS, signal)
   }
   return undefined
 }
@@ -116,8 +128,18 @@ function hold(
 ): Term {
   const { clock, identity, onFailure } = options
   const over = new AbortController()
-  let renewedAt = since
   let lease = first
+  let renewedAt = since
+  let cancelExpiry = expireFrom(since)
+
+  /**
+   * A timer of its own, because a renewal that hangs must not put the end off; and after a pause of
+   * the whole process it ends the term before anything that waited in line is sent.
+   */
+  function expireFrom(at: number): () => void {
+    const ms = at + RENEW_DEADLINE_MS - clock.now()
+    return clock.timer(ms, () => over.abort(lost('it was not renewed in time')))
+  }
 
   async function renew(): Promise<void> {
     while (!over.signal.aborted) {
@@ -125,20 +147,22 @@ function hold(
       if (over.signal.aborted) return
       const asked = clock.now()
       try {
-        lease = await renewLease(options, lease, over.signal)
+        lease = await rewriteLease(options, lease, identity, over.signal)
         renewedAt = asked
+        cancelExpiry()
+        cancelExpiry = expireFrom(asked)
       } catch (error) {
         if (over.signal.aborted) return
-        if (isLost(error)) return over.abort(lost('somebody else holds it'))
+        if (isLost(error)) return over.abort(error)
         onFailure(error)
       }
-      if (clock.now() - renewedAt >= RENEW_DEADLINE_MS)
-        over.abort(lost('it was not renewed in time'))
     }
   }
 
   const stop = () => over.abort(signal.reason)
+  if (signal.aborted) stop()
   signal.addEventListener('abort', stop)
+  over.signal.addEventListener('abort', () => cancelExpiry())
   const renewing = renew()
   return {
     signal: over.signal,
@@ -148,31 +172,31 @@ function hold(
       over.abort()
       await renewing
       signal.removeEventListener('abort', stop)
-      await writeLease(
-        options,
-        { ...lease, holder: identity },
-        '',
-        AbortSignal.timeout(1_500),
-      ).catch(onFailure)
+      await rewriteLease(options, lease, '', AbortSignal.timeout(RELEASE_MS)).catch(onFailure)
     },
   }
 }
 
-/** A conflict may be a stranger's harmless edit: read once more before giving up. */
-async function renewLease(
+/**
+ * Writes over a Lease that this process holds. A conflict may be a stranger's harmless edit, or an
+ * own write whose answer was lost: it is read once more before it counts as somebody else's.
+ *
+ * @param holder empty gives it back
+ */
+async function rewriteLease(
   options: ElectionOptions,
   lease: LeaseView,
+  holder: string,
   signal: AbortSignal,
 ): Promise<LeaseView> {
-  const { identity } = options
   try {
-    return await writeLease(options, lease, identity, signal)
+    return await writeLease(options, lease, holder, signal)
   } catch (error) {
     if (!isConflict(error) && !isNotFound(error)) throw error
   }
   const now = await readLease(options, signal)
-  if (now && now.holder !== identity) throw lost('somebody else holds it')
-  return writeLease(options, now, identity, signal)
+  if (now && now.holder !== options.identity) throw lost('somebody else holds it')
+  return writeLease(options, now, holder, signal)
 }
 
 function isLost(error: unknown): boolean {
@@ -188,10 +212,11 @@ function lost(why: string): KeyferryError {
 }
 
 interface RawLease {
-  readonly metadata: { readonly resourceVersion: string }
+  readonly metadata: LeaseView['metadata']
   readonly spec?: {
     readonly holderIdentity?: string
     readonly leaseDurationSeconds?: number
+    readonly acquireTime?: string
     readonly renewTime?: string
     readonly leaseTransitions?: number
   }
@@ -201,10 +226,11 @@ interface RawLease {
 export function parseLease(raw: unknown): LeaseView {
   const { metadata, spec = {} } = raw as RawLease
   return {
-    resourceVersion: metadata.resourceVersion,
+    metadata,
     holder: spec.holderIdentity ?? '',
     durationMs: (spec.leaseDurationSeconds ?? LEASE_MS / 1000) * 1000,
     renewedAt: Date.parse(spec.renewTime ?? '') || 0,
+    acquireTime: spec.acquireTime,
     transitions: spec.leaseTransitions ?? 0,
   }
 }
@@ -229,24 +255,25 @@ async function writeLease(
   holder: string,
   signal: AbortSignal,
 ): Promise<LeaseView> {
-  const { namespace, name } = key
+  // MicroTime
   const now = new Date(clock.wall()).toISOString().replace('Z', '000Z')
-  const changed = lease !== undefined && lease.holder !== holder && holder !== ''
+  const same = lease?.holder === holder
+  const taken = lease !== undefined && !same && holder !== ''
   const body = {
-    apiVersion: 'coordination.k8s.io/v1',
+    apiVersion: apiVersionOf(LEASES),
     kind: LEASES.kind,
-    metadata: { namespace, name, ...(lease ? { resourceVersion: lease.resourceVersion } : {}) },
+    metadata: lease?.metadata ?? key,
     spec: {
       holderIdentity: holder,
       leaseDurationSeconds: holder === '' ? 1 : LEASE_MS / 1000,
       renewTime: now,
-      acquireTime: now,
-      leaseTransitions: (lease?.transitions ?? 0) + (changed ? 1 : 0),
+      acquireTime: (same && lease.acquireTime) || now,
+      leaseTransitions: (lease?.transitions ?? 0) + (taken ? 1 : 0),
     },
   }
   const request = lease
     ? ({ method: 'PUT', path: objectPath(LEASES, key) } as const)
-    : ({ method: 'POST', path: collectionPath(LEASES, namespace) } as const)
+    : ({ method: 'POST', path: collectionPath(LEASES, key.namespace) } as const)
   const timeoutMs = RENEW_DEADLINE_MS / 2
   return parseLease(await rest.send({ ...request, body, timeoutMs }, signal))
 }

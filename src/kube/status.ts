@@ -83,3 +83,9 @@ export const isNamespaceTerminating = (error: unknown) =>
   hasStatus(error, 403) && error.message.includes('is being terminated')
 /** 422 or 413: the object as sent can never be stored. */
 export const isInvalid = (error: unknown) => hasStatus(error, 422) || hasStatus(error, 413)
+/**
+ * The request as sent is refused, and would be again: by rights (403), by validation (422, 413), or
+ * by an admission webhook, which answers 400 unless it says otherwise.
+ */
+export const isRefused = (error: unknown) =>
+  hasStatus(error, 400) || isForbidden(error) || isInvalid(error)

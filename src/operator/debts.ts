@@ -10,7 +10,7 @@ import type { KeyedQueue, Requeue } from '../kube/queue.ts'
 import { apiVersionOf, compareVersions, keyOf, parseKey } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
 import { isConflict, isNotFound } from '../kube/status.ts'
-import { RESTART } from './annotations.ts'
+import { AUTO_RESTART, INSTANCE, RESTART } from './annotations.ts'
 import type { OwnVersions } from './intake/history.ts'
 import { PRIORITY, type Priority } from './intake/keys.ts'
 import { BY_SECRET, usersOf, type Views, workloadProgress } from './intake/views.ts'
@@ -23,7 +23,7 @@ import {
   type RestartPolicy,
   workloadName,
 } from './plan/restarts.ts'
-import type { SecretMeta } from './plan/types.ts'
+import type { EventDraft, SecretMeta } from './plan/types.ts'
 import { type Workload, type WorkloadKind, WORKLOAD_RESOURCES } from './plan/workload.ts'
 import type { EventWriter } from './write/event.ts'
 import { writeDebt } from './write/restart.ts'
@@ -44,6 +44,8 @@ export interface DebtDeps {
   readonly views: Views
   readonly clock: Clock
   readonly policy: RestartPolicy
+  /** Name of this installation: the debts of others are theirs. */
+  readonly instance: string
   readonly digestKey: DigestKey
   readonly versions: OwnVersions
   readonly events: EventWriter
@@ -54,12 +56,16 @@ export interface DebtDeps {
   /** For the claim of a Secret whose debt was closed. */
   readonly enqueue: (claimKey: string, priority: Priority) => void
   readonly onGiveUp: (workload: Workload, why: string) => void
+  /** Called when a debt could not be written yet. */
+  readonly onFailure: (key: string, error: unknown) => void
 }
 
 /** Milliseconds between looks at a debt that waits for the caches to pass its write. */
 const PASSING_MS = 5_000
 /** Milliseconds after which a debt is looked at again, whatever events said. */
 const OPEN_MS = 30_000
+/** Milliseconds after which a Secret that moved on is looked at again. */
+const CONFLICT_MS = 200
 
 /** Works the queue of debts. */
 export function createDebtReconcile(deps: DebtDeps): Reconcile {
@@ -76,8 +82,9 @@ export function createDebtReconcile(deps: DebtDeps): Reconcile {
       if (plan.close) return await close(deps, seen, signal)
     } catch (error) {
       if (isNotFound(error)) return { kind: 'forget' }
-      if (isConflict(error)) return { kind: 'after', ms: 0 }
-      if (!isKeyferryError(error)) throw error
+      if (isConflict(error)) return { kind: 'after', ms: CONFLICT_MS }
+      if (!isKeyferryError(error) || signal.aborted) throw error
+      deps.onFailure(key, error)
       return { kind: 'backoff' }
     }
     return { kind: 'after', ms: waitMs(seen, plan) }
@@ -90,9 +97,9 @@ function waitMs({ passedMs }: DebtSnapshot, { recheckMs, owing }: DebtPlan): num
 }
 
 function observe(deps: DebtDeps, key: string): DebtSnapshot | undefined {
-  const { views, memory, clock, policy } = deps
+  const { views, memory, clock, policy, instance } = deps
   const secret = views.secrets.get(parseKey(key))
-  const debt = parseDebt(secret?.annotations[RESTART])
+  const debt = secret && openDebt(secret, instance)
   if (!secret || !debt) {
     memory.drop(key)
     return undefined
@@ -113,7 +120,12 @@ function observe(deps: DebtDeps, key: string): DebtSnapshot | undefined {
   }
 }
 
-/** Tells, once for each content, that a restart is due which nobody wants made. */
+/** The debt on a Secret of ours; undefined without one. */
+export function openDebt({ annotations }: SecretMeta, instance: string): Debt | undefined {
+  return annotations[INSTANCE] === instance ? parseDebt(annotations[RESTART]) : undefined
+}
+
+/** Tells, once for each content, of restarts that are due and that nobody asked us to make. */
 async function notify(
   { memory, events }: DebtDeps,
   { secret, debt }: DebtSnapshot,
@@ -121,12 +133,19 @@ async function notify(
   signal: AbortSignal,
 ): Promise<void> {
   const { told } = memory.of(secret, debt)
-  for (const workload of plan.notify) {
-    if (told.has(workload.uid)) continue
+  const tell = async (workload: Workload, draft: EventDraft) => {
+    if (told.has(workload.uid)) return
     told.add(workload.uid)
-    const note = `Secret ${secret.name} has new content; restart to use it.`
-    const draft = { type: 'Normal', reason: 'RestartDue', action: 'Notify', note } as const
     await events.emit({ ...regarding(workload), occasion: debt.digest }, draft, signal)
+  }
+  const due = `Secret ${secret.name} has new content`
+  for (const workload of plan.notify) {
+    const note = `${due}; restart to use it.`
+    await tell(workload, { type: 'Normal', reason: 'RestartDue', action: 'Notify', note })
+  }
+  for (const workload of plan.unclear) {
+    const note = `${due}; not restarted, because ${AUTO_RESTART} is neither true, false nor notify.`
+    await tell(workload, { type: 'Warning', reason: 'RestartUnclear', action: 'Notify', note })
   }
 }
 

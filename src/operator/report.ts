@@ -23,6 +23,7 @@ export interface Reporter {
   difference(key: string, difference: Difference): void
   restart(workload: Workload, secrets: readonly string[]): void
   giveUp(workload: Workload, why: string): void
+  restartFailure(key: string, error: unknown): void
   crash(key: string, error: unknown): void
   eventFailure(error: unknown): void
   tokenFailure(error: KeyferryError): void
@@ -84,6 +85,8 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
       const { namespace } = workload
       log.warn({ namespace, workload: workloadName(workload), why }, 'workload cannot be restarted')
     },
+    restartFailure: (key, error) =>
+      log.warn({ key, error }, 'a restart cannot be made or noted yet; it is tried again'),
     crash: (key, error) => log.error({ key, error }, 'a run ended unexpectedly; it is repeated'),
     eventFailure: (error) => log.warn({ error }, 'an Event could not be written'),
     onPolicyFailure: (error) =>

@@ -2,17 +2,16 @@
  * Paying restart debts, one run per workload: all that is owed to it in one patch of its template.
  */
 import { isKeyferryError } from '../errors.ts'
+import { type Clock, sleep } from '../kube/clock.ts'
 import type { Reconcile } from '../kube/controller.ts'
 import type { Pace } from '../kube/pace.ts'
 import type { KeyedQueue, Requeue } from '../kube/queue.ts'
 import { keyOf, objectPath } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
-import { isConflict, isForbidden, isInvalid, isNotFound } from '../kube/status.ts'
-import { RESTART } from './annotations.ts'
-import type { DebtMemory } from './debts.ts'
-import { parseRolloutKey, regarding } from './debts.ts'
+import { isConflict, isNotFound, isRefused } from '../kube/status.ts'
+import { type DebtMemory, openDebt, parseRolloutKey, regarding } from './debts.ts'
 import type { Views } from './intake/views.ts'
-import { type Debt, parseDebt } from './plan/debt.ts'
+import type { Debt } from './plan/debt.ts'
 import { owes, type RestartPolicy } from './plan/restarts.ts'
 import type { EventDraft, SecretMeta } from './plan/types.ts'
 import { parseWorkload, type Workload, WORKLOAD_RESOURCES } from './plan/workload.ts'
@@ -23,7 +22,10 @@ import { patchWorkload } from './write/restart.ts'
 export interface RolloutDeps {
   readonly rest: KubeRest
   readonly views: Views
+  readonly clock: Clock
   readonly policy: RestartPolicy
+  /** Name of this installation: the debts of others are theirs. */
+  readonly instance: string
   readonly memory: DebtMemory
   readonly events: EventWriter
   /** RESTARTS_PER_MINUTE. */
@@ -31,6 +33,8 @@ export interface RolloutDeps {
   readonly rollouts: KeyedQueue
   readonly debts: KeyedQueue
   readonly onRestart: (workload: Workload, secrets: readonly string[]) => void
+  /** Called when a restart could not be made yet. */
+  readonly onFailure: (key: string, error: unknown) => void
 }
 
 /** Refusals in a row after which a workload counts as one that cannot be restarted. */
@@ -41,36 +45,68 @@ interface Owed {
   readonly debt: Debt
 }
 
+/** Milliseconds after which a workload that moved on is read again: five tries a second at most. */
+const CONFLICT_MS = 200
+/** Tries on one turn: who writes that often keeps us waiting for the next one. */
+const MAX_CONFLICTS = 10
+
 /** Works the queue of rollouts. */
 export function createRolloutReconcile(deps: RolloutDeps): Reconcile {
   return async (key, signal) => {
     const { kind, ...name } = parseRolloutKey(key)
+    const cached = deps.views.workloads[kind].get(name)
+    if (!cached || debtsOf(deps, cached).length === 0) return { kind: 'forget' }
+    // Waited for with the key in hand: the others stay in the queue, where namespaces take turns.
+    await turn(deps, signal)
+    if (signal.aborted) return { kind: 'forget' }
     try {
-      const path = objectPath(WORKLOAD_RESOURCES[kind], name)
-      const workload = parseWorkload(kind, await deps.rest.send({ method: 'GET', path }, signal))
-      const owed = debtsOf(deps, workload)
-      if (owed.length === 0) return { kind: 'forget' }
-      const ms = deps.pace.take()
-      if (ms > 0) return { kind: 'after', ms }
-      await pay(deps, workload, owed, signal)
-      return { kind: 'forget' }
+      return await payNow(deps, cached, signal)
     } catch (error) {
       if (isNotFound(error)) return { kind: 'forget' }
-      if (isConflict(error)) return { kind: 'after', ms: 0 }
-      if (!isKeyferryError(error)) throw error
-      if (isForbidden(error) || isInvalid(error)) return refused(deps, key, error.message)
+      if (isConflict(error)) return { kind: 'after', ms: CONFLICT_MS }
+      if (!isKeyferryError(error) || signal.aborted) throw error
+      if (isRefused(error)) return refused(deps, key, error.message)
+      deps.onFailure(key, error)
       return { kind: 'backoff' }
     }
   }
 }
 
+/** Resolves when the pace allows the next rollout, or when `signal` aborts. */
+async function turn({ pace, clock }: RolloutDeps, signal: AbortSignal): Promise<void> {
+  for (let ms = pace.take(); ms > 0 && !signal.aborted; ms = pace.take()) {
+    await sleep(clock, ms, signal)
+  }
+}
+
+/** Reads the workload and pays what it owes, again when it moves on in between. */
+async function payNow(
+  deps: RolloutDeps,
+  { kind, namespace, name }: Workload,
+  signal: AbortSignal,
+): Promise<Requeue> {
+  const path = objectPath(WORKLOAD_RESOURCES[kind], { namespace, name })
+  for (let conflicts = 0; ; conflicts += 1) {
+    const workload = parseWorkload(kind, await deps.rest.send({ method: 'GET', path }, signal))
+    const owed = debtsOf(deps, workload)
+    if (owed.length === 0) return { kind: 'forget' }
+    try {
+      await pay(deps, workload, owed, signal)
+      return { kind: 'forget' }
+    } catch (error) {
+      if (!isConflict(error) || conflicts === MAX_CONFLICTS) throw error
+    }
+    await sleep(deps.clock, CONFLICT_MS, signal)
+  }
+}
+
 /** The open debts of the Secrets that the workload uses, as far as it owes them. */
-function debtsOf({ views, policy }: RolloutDeps, workload: Workload): Owed[] {
+function debtsOf({ views, policy, instance }: RolloutDeps, workload: Workload): Owed[] {
   const { namespace, uses } = workload
   const namespaceLevel = views.namespaces.get({ namespace: '', name: namespace })?.autoRestart
   return uses.flatMap((name) => {
     const secret = views.secrets.get({ namespace, name })
-    const debt = parseDebt(secret?.annotations[RESTART])
+    const debt = secret && openDebt(secret, instance)
     if (!secret || !debt) return []
     return owes({ secret, debt, namespaceLevel, policy }, workload) ? [{ secret, debt }] : []
   })

@@ -16,7 +16,14 @@ import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import { rolloutKey } from './debts.ts'
 import { createOwnVersions, type OwnVersions } from './intake/history.ts'
 import { PRIORITY, subscribe } from './intake/keys.ts'
-import { createViews, runWatches, synced, type Views } from './intake/views.ts'
+import {
+  createViews,
+  runWatches,
+  synced,
+  type Views,
+  type WatchDeps,
+  watchWorkloads,
+} from './intake/views.ts'
 import { type Claim, conditionOf } from './item.ts'
 import { loadDigestKey } from './key.ts'
 import { type DigestKey, digestKey } from './plan/digest.ts'
@@ -74,6 +81,8 @@ export interface Parts extends OperatorInput {
 const CLAIM_BACKOFF = { firstMs: 500, maxMs: 300_000 }
 const RESTART_BACKOFF = { firstMs: 500, maxMs: 60_000 }
 const KEY_RETRY_MS = 2_000
+/** Milliseconds between two looks whether Argo Rollouts has been installed. */
+const ROLLOUTS_MS = 30_000
 
 /** Queues are fair between namespaces. */
 const groupOf = (key: string) => parseKey(key).namespace
@@ -165,8 +174,7 @@ async function run(parts: Parts, onReady: () => void, signal: AbortSignal): Prom
   views.secrets.subscribe((before, after) => {
     if (before && !after) versions.forget(before)
   })
-  const kinds = await presentKinds(parts, signal)
-  const watching = watch(parts, kinds, signal)
+  const watching = watch(parts, await presentKinds(parts, signal), signal)
   await Promise.race([synced(views), watching])
   if (!signal.aborted) {
     log.info({ resources: views.claims.size, secrets: views.secrets.size }, 'caches are complete')
@@ -177,39 +185,69 @@ async function run(parts: Parts, onReady: () => void, signal: AbortSignal): Prom
   await rest.close()
 }
 
-function watch(parts: Parts, kinds: readonly WorkloadKind[], signal: AbortSignal): Promise<void> {
-  const { settings, log, clock, random, views, rest } = parts
-  const deps = {
-    rest,
-    clock,
-    random,
+async function watch(
+  parts: Parts,
+  kinds: readonly WorkloadKind[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { settings, log, views } = parts
+  const deps: WatchDeps = {
+    ...parts,
     kinds,
     namespaces: settings.watchNamespaces,
     selector: settings.itemSelector,
     onFailure: (kind: string, error: unknown, waitMs: number) =>
       log.warn({ kind, error, waitMs: Math.round(waitMs) }, 'watch interrupted'),
   }
-  return runWatches(views, deps, signal)
+  const later = kinds.includes('Rollout') ? undefined : watchRolloutsLater(parts, deps, signal)
+  await Promise.all([runWatches(views, deps, signal), later])
 }
 
-/** Kinds of workloads that the API server knows: Rollouts are Argo's. */
-async function presentKinds(
-  { rest, clock, log }: Parts,
-  signal: AbortSignal,
-): Promise<WorkloadKind[]> {
+/** Kinds of workloads that the API server knows. */
+async function presentKinds(parts: Parts, signal: AbortSignal): Promise<WorkloadKind[]> {
   const kinds = Object.keys(WORKLOAD_RESOURCES) as WorkloadKind[]
-  const { group, version } = WORKLOAD_RESOURCES.Rollout
   while (!signal.aborted) {
     try {
-      await rest.send({ method: 'GET', path: `/apis/${group}/${version}` }, signal)
-      return kinds
+      const rollouts = await hasRollouts(parts, signal)
+      return rollouts ? kinds : kinds.filter((kind) => kind !== 'Rollout')
     } catch (error) {
-      if (isNotFound(error) || isForbidden(error)) break
-      if (!signal.aborted) log.warn({ error }, 'the API server cannot be asked yet')
+      if (!signal.aborted) parts.log.warn({ error }, 'the API server cannot be asked yet')
     }
-    await sleep(clock, KEY_RETRY_MS, signal)
+    await sleep(parts.clock, KEY_RETRY_MS, signal)
   }
-  return kinds.filter((kind) => kind !== 'Rollout')
+  return []
+}
+
+/** Whether Argo Rollouts is installed; its API group is Argo CD's too, so the group says nothing. */
+async function hasRollouts({ rest }: Parts, signal: AbortSignal): Promise<boolean> {
+  const { group, version, plural } = WORKLOAD_RESOURCES.Rollout
+  try {
+    const path = `/apis/${group}/${version}`
+    const { resources = [] } = (await rest.send({ method: 'GET', path }, signal)) as {
+      readonly resources?: readonly { readonly name: string }[]
+    }
+    return resources.some(({ name }) => name === plural)
+  } catch (error) {
+    if (isNotFound(error) || isForbidden(error)) return false
+    throw error
+  }
+}
+
+/** Argo Rollouts may be installed after Keyferry: its workloads must not miss their restarts. */
+async function watchRolloutsLater(
+  parts: Parts,
+  deps: WatchDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const { views, clock, log } = parts
+  let present = false
+  while (!present && !signal.aborted) {
+    await sleep(clock, ROLLOUTS_MS, signal)
+    present = await hasRollouts(parts, signal).catch(() => false)
+  }
+  if (signal.aborted) return
+  log.info('Argo Rollouts is there by now')
+  await watchWorkloads(views, 'Rollout', deps, signal)
 }
 
 /** Works while this process holds the Lease, or without one where that is wanted. */

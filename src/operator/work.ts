@@ -188,8 +188,10 @@ function restarting(tools: Tools): Promise<void>[] {
     ...tools,
     memory: createDebtMemory(clock),
     policy: { autoRestart: settings.autoRestart, delayMs: settings.restartDelayMs },
+    instance: tools.policy.instance,
     rollouts: queues.rollouts,
     debts: queues.debts,
+    onFailure: report.restartFailure,
   }
   const debts = createDebtReconcile({
     ...common,

@@ -24,6 +24,19 @@ const apps = (plural: string, kind: string): Resource => ({
   kind,
 })
 
+const rbac = (plural: string, kind: string): Resource => ({
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  plural,
+  kind,
+})
+const admission = (plural: string, kind: string): Resource => ({
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  plural,
+  kind,
+})
+
 /** Resources that tests use. */
 export const RESOURCES = {
   items: {
@@ -42,6 +55,16 @@ export const RESOURCES = {
   statefulsets: apps('statefulsets', 'StatefulSet'),
   daemonsets: apps('daemonsets', 'DaemonSet'),
   replicasets: apps('replicasets', 'ReplicaSet'),
+  jobs: { group: 'batch', version: 'v1', plural: 'jobs', kind: 'Job' },
+  cronjobs: { group: 'batch', version: 'v1', plural: 'cronjobs', kind: 'CronJob' },
+  /** Of Argo Rollouts; see `argo.ts`. */
+  rollouts: { group: 'argoproj.io', version: 'v1alpha1', plural: 'rollouts', kind: 'Rollout' },
+  serviceaccounts: core('serviceaccounts', 'ServiceAccount'),
+  roles: rbac('roles', 'Role'),
+  rolebindings: rbac('rolebindings', 'RoleBinding'),
+  clusterroles: rbac('clusterroles', 'ClusterRole'),
+  clusterrolebindings: rbac('clusterrolebindings', 'ClusterRoleBinding'),
+  webhooks: admission('validatingwebhookconfigurations', 'ValidatingWebhookConfiguration'),
   crds: {
     group: 'apiextensions.k8s.io',
     version: 'v1',
@@ -165,8 +188,16 @@ export function clusterOf(rest: KubeRest, namespace: string): Cluster {
   return cluster
 }
 
+const CLUSTER_SCOPED: ReadonlySet<Kind> = new Set([
+  'namespaces',
+  'crds',
+  'clusterroles',
+  'clusterrolebindings',
+  'webhooks',
+])
+
 function isClusterScoped(kind: Kind): boolean {
-  return kind === 'namespaces' || kind === 'crds'
+  return CLUSTER_SCOPED.has(kind)
 }
 
 function typed(kind: Kind, object: unknown): KubeObject {

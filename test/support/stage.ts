@@ -17,6 +17,8 @@ export interface Stage extends AsyncDisposable {
   /** Id of the vault `Production`. */
   readonly vault: string
   operator(env?: Readonly<Record<string, string>>): Promise<OperatorProcess>
+  /** One more namespace. */
+  another(annotations?: Readonly<Record<string, string>>): Promise<Cluster>
   /** A resource for an item of `Production`. */
   item(name: string, title: string, more?: ItemOptions): Promise<KubeObject>
   /** Ends and removes all of it. */
@@ -34,13 +36,20 @@ export interface ItemOptions {
 /**
  * Sets the stage for a test file, whose `beforeAll` gives back `close`.
  *
- * @param kubeconfig of a control plane other than the shared one
+ * @param kubeconfig of a control plane of its own; the one that tests share without
  */
 export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage> {
   const rest = adminRest(kubeconfig)
-  const namespace = `test-${randomBytes(4).toString('hex')}`
-  const cluster = clusterOf(rest, namespace)
-  await cluster.create('namespaces', { metadata: { name: namespace } })
+  const namespaces: string[] = []
+  const another = async (annotations = {}) => {
+    const namespace = `test-${randomBytes(4).toString('hex')}`
+    const cluster = clusterOf(rest, namespace)
+    await cluster.create('namespaces', { metadata: { name: namespace, annotations } })
+    namespaces.push(namespace)
+    return cluster
+  }
+  const cluster = await another()
+  const { namespace } = cluster
   const connect = await startScriptedConnect()
   const operators: OperatorProcess[] = []
   let closed: Promise<void> | undefined
@@ -50,7 +59,7 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
       await operator.stop()
       await rm(path.dirname(operator.logFile), { recursive: true })
     }
-    await cluster.delete('namespaces', namespace)
+    for (const name of namespaces) await cluster.delete('namespaces', name)
     await connect.close()
     await rest.close()
   }
@@ -63,6 +72,7 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
       operators.push(operator)
       return operator
     },
+    another,
     item: (name, title, { spec, type, ...metadata } = {}) =>
       cluster.create('items', {
         metadata: { name, ...metadata },

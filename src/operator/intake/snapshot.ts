@@ -3,7 +3,7 @@
  * at Connect or the API server adds.
  */
 import type { ConnectClient } from '../../connect/client.ts'
-import type { ItemSummary } from '../../connect/model.ts'
+import type { ItemHead } from '../../connect/model.ts'
 import { isKeyferryError } from '../../errors.ts'
 import { keyOf, objectPath, type ObjectKey } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
@@ -199,8 +199,8 @@ async function readContent(
 }
 
 /** The items to be read with the files needed: one that several paths mean is read once. */
-function wantedItems(claim: Claim, found: readonly { path: string; item: ItemSummary }[]) {
-  const wanted = new Map<string, { item: ItemSummary; files: FilesWanted }>()
+function wantedItems(claim: Claim, found: readonly { path: string; item: ItemHead }[]) {
+  const wanted = new Map<string, { item: ItemHead; files: FilesWanted }>()
   for (const { path, item } of found) {
     const files = filesOf(claim, path)
     const held = wanted.get(item.id)?.files ?? files

@@ -147,12 +147,26 @@ export async function runWatches(
     labelSelector: `${MANAGED}=true`,
     metadataOnly: true,
   })
-  for (const kind of deps.kinds) {
-    const resource = WORKLOAD_RESOURCES[kind]
-    watch(views.workloads[kind], { resource, reduce: (raw) => parseWorkload(kind, raw) })
-  }
+  running.push(...deps.kinds.map((kind) => watchWorkloads(views, kind, deps, signal)))
   running.push(watchNamespaces(views.namespaces, deps, signal))
   await Promise.all(running)
+}
+
+/** Fills the view of one kind of workloads until `signal` aborts. */
+export async function watchWorkloads(
+  { workloads }: Views,
+  kind: WorkloadKind,
+  deps: WatchDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const watched = {
+    resource: WORKLOAD_RESOURCES[kind],
+    reduce: (raw: unknown) => parseWorkload(kind, raw),
+  }
+  const scopes = deps.namespaces ?? [undefined]
+  await Promise.all(
+    scopes.map((namespace) => watchOne(workloads[kind], { ...watched, namespace }, deps, signal)),
+  )
 }
 
 interface WatchKind<T> {

@@ -51,6 +51,8 @@ export interface DebtPlan {
   readonly payAfterMs: number
   /** Workloads that want to be told instead of restarted. */
   readonly notify: readonly Workload[]
+  /** Workloads that are not restarted because the text that decides about them makes no sense. */
+  readonly unclear: readonly Workload[]
   /** Workloads that cannot be restarted, with the reason: named in the debt from now on. */
   readonly giveUp: readonly { readonly workload: Workload; readonly why: string }[]
   /** Whether the debt is to be taken off the Secret. */
@@ -64,11 +66,13 @@ export function planDebt(seen: DebtSnapshot): DebtPlan {
   const { policy, openMs, passedMs } = seen
   const owing: Workload[] = []
   const notify: Workload[] = []
+  const unclear: Workload[] = []
   const giveUp: { workload: Workload; why: string }[] = []
   for (const workload of seen.users) {
     if (!isConcerned(seen, workload)) continue
     const wish = optInOf(seen, workload)
     if (wish === 'notify') notify.push(workload)
+    if (wish === 'false' && isUnclear(seen, workload)) unclear.push(workload)
     if (wish !== 'true') continue
     const why = hindrance(seen, workload)
     if (why === undefined) owing.push(workload)
@@ -78,7 +82,7 @@ export function planDebt(seen: DebtSnapshot): DebtPlan {
   const settled = owing.length === 0 && giveUp.length === 0
   const quiet = passedMs !== undefined && passedMs >= QUIET_MS
   const recheckMs = settled && passedMs !== undefined ? QUIET_MS - passedMs : undefined
-  return { owing, payAfterMs, notify, giveUp, close: settled && quiet, recheckMs }
+  return { owing, payAfterMs, notify, unclear, giveUp, close: settled && quiet, recheckMs }
 }
 
 /** What decides whether a workload owes. */
@@ -100,16 +104,24 @@ function isConcerned({ secret, debt }: Claimed, workload: Workload): boolean {
   )
 }
 
+type Levels = Pick<Claimed, 'secret' | 'namespaceLevel' | 'policy'>
+
 /**
  * The four levels, the first that says anything decides: resource (copied to its Secret), workload,
  * namespace, operator. A text that makes no sense says no.
  */
-export function optInOf(
-  { secret, namespaceLevel, policy }: Pick<Claimed, 'secret' | 'namespaceLevel' | 'policy'>,
-  workload: Workload,
-): OptIn {
-  const text = secret.annotations[AUTO_RESTART] || workload.autoRestart || namespaceLevel
-  return text ? readOptIn(text) : policy.autoRestart
+export function optInOf(seen: Levels, workload: Workload): OptIn {
+  const text = decidingText(seen, workload)
+  return text ? readOptIn(text) : seen.policy.autoRestart
+}
+
+function decidingText({ secret, namespaceLevel }: Levels, workload: Workload): string | undefined {
+  return secret.annotations[AUTO_RESTART] || workload.autoRestart || namespaceLevel
+}
+
+function isUnclear(seen: Levels, workload: Workload): boolean {
+  const text = decidingText(seen, workload)
+  return text !== undefined && text !== '' && parseBoolean(text) === undefined
 }
 
 /** What a text of the auto-restart annotation means. */

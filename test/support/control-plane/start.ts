@@ -48,6 +48,11 @@ export interface StartOptions {
   /** Users besides the administrator, by token. */
   readonly tokens?: Readonly<Record<string, string>>
   readonly apiserverArgs?: readonly string[]
+  /**
+   * What the audit log holds: who asked for what; with `bodies` also the objects that were sent and
+   * answered, of the kinds that the operator writes. Default `metadata`.
+   */
+  readonly audit?: 'metadata' | 'bodies'
 }
 
 /** @throws Error with one sentence that says what to install, when no control plane can be had */
@@ -159,7 +164,7 @@ async function createApiserver(
     file('tokens.csv'),
     [`${token},admin,admin,"system:masters"`, ...users].join('\n'),
   )
-  await writeFile(file('audit.yaml'), AUDIT_POLICY)
+  await writeFile(file('audit.yaml'), AUDIT_POLICIES[options.audit ?? 'metadata'])
   await mkdir(file('certs'))
   const args = [
     `--etcd-servers=${etcd}`,
@@ -205,13 +210,29 @@ async function isReady(url: string, token: string): Promise<boolean> {
   }
 }
 
-/** Metadata only: an audit log must not hold Secrets. */
-const AUDIT_POLICY = `apiVersion: audit.k8s.io/v1
+const AUDIT_HEAD = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
-  - level: Metadata
 `
+
+/** Metadata only unless a test asks for more: an audit log must not hold Secrets. */
+const AUDIT_POLICIES = {
+  metadata: `${AUDIT_HEAD}
+  - level: Metadata
+`,
+  bodies: `${AUDIT_HEAD}
+  - level: RequestResponse
+    verbs: [create, update, patch, delete]
+    resources:
+      - group: ""
+        resources: [secrets]
+      - group: apps
+      - group: onepassword.com
+      - group: coordination.k8s.io
+  - level: Metadata
+`,
+} as const
 
 /** Controllers whose work the operator's own work meets. */
 const CONTROLLERS = [

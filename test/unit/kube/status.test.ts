@@ -7,6 +7,7 @@ import {
   isInvalid,
   isNamespaceTerminating,
   isNotFound,
+  isRefused,
   isTooNew,
   statusError,
 } from '../../../src/kube/status.ts'
@@ -97,4 +98,11 @@ test('errors are told apart by status and reason', () => {
   ])
   expect(kinds(error(504, { message: 'Too large resource version: 9' }))).toEqual(['isTooNew'])
   expect(kinds(new Error('404'))).toEqual([])
+})
+
+test('a refusal by rights, validation or a webhook is one; what may pass is none', () => {
+  const refused = [400, 401, 403, 404, 409, 413, 422, 429, 500, 503].filter((status) =>
+    isRefused(error(status)),
+  )
+  expect(refused).toEqual([400, 403, 413, 422])
 })

@@ -1,0 +1,76 @@
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
+import { CERTIFICATE, PRIVATE_KEY } from './certificate.ts'
+import type { Cluster, KubeObject } from './cluster.ts'
+
+/** A validating admission webhook of one namespace. */
+export interface Webhook extends AsyncDisposable {
+  /** How often it was asked. */
+  readonly asked: number
+}
+
+/**
+ * Lets `refuses` judge changes in the cluster's namespace. It refuses as most webhooks do: without a
+ * status code of its own.
+ */
+export async function startWebhook(
+  cluster: Cluster,
+  rule: { readonly group: string; readonly resource: string; readonly operations: string[] },
+  refuses: (object: KubeObject) => boolean,
+): Promise<Webhook> {
+  let asked = 0
+  const server = createServer({ cert: CERTIFICATE, key: PRIVATE_KEY }, (request, response) => {
+    void json(request).then((body) => {
+      asked += 1
+      const review = body as { request: { uid: string; object: KubeObject } }
+      const { uid, object } = review.request
+      const allowed = !refuses(object)
+      const answer = { uid, allowed, ...(allowed ? {} : { status: { message: 'not here' } }) }
+      response.setHeader('content-type', 'application/json')
+      response.end(
+        JSON.stringify({
+          apiVersion: 'admission.k8s.io/v1',
+          kind: 'AdmissionReview',
+          response: answer,
+        }),
+      )
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const name = `test-${cluster.namespace}`
+  await cluster.create('webhooks', {
+    metadata: { name },
+    webhooks: [
+      {
+        name: `${name}.keyferry.dev`,
+        admissionReviewVersions: ['v1'],
+        sideEffects: 'None',
+        clientConfig: {
+          url: `https://localhost:${port}/`,
+          caBundle: Buffer.from(CERTIFICATE).toString('base64'),
+        },
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': cluster.namespace } },
+        rules: [
+          {
+            apiGroups: [rule.group],
+            apiVersions: ['*'],
+            resources: [rule.resource],
+            operations: rule.operations,
+          },
+        ],
+      },
+    ],
+  })
+  return {
+    get asked() {
+      return asked
+    },
+    async [Symbol.asyncDispose]() {
+      await cluster.delete('webhooks', name)
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
