@@ -3,7 +3,7 @@
 
 import * as esbuild from 'esbuild'
 import { execFile } from 'node:child_process'
-import { chmod, rm } from 'node:fs/promises'
+import { chmod, readFile, rm } from 'node:fs/promises'
 import { promisify } from 'node:util'
 
 /**
@@ -23,6 +23,27 @@ const shakeKubernetesClient = {
       const pluginData = shakeKubernetesClient
       const found = await build.resolve(args.path, { kind, resolveDir, importer, pluginData })
       return { ...found, sideEffects: false }
+    })
+  },
+}
+
+/**
+ * The validator of OpenAPI documents reads its JSON schemas from files beside itself, which a
+ * bundle does not have: the one that is needed becomes part of the bundle.
+ *
+ * @type {import('esbuild').Plugin}
+ */
+const inlineOpenapiSchema = {
+  name: 'inline-openapi-schema',
+  setup(build) {
+    build.onLoad({ filter: /openapi-schema-validator\/index\.js$/ }, async (args) => {
+      const source = await readFile(args.path, 'utf8')
+      const reader = 'JSON.parse(readFileSync(localFile(file), "utf-8"))'
+      if (!source.includes(reader)) throw new Error(`${args.path} reads its schemas another way`)
+      const table =
+        "import v30 from './schemas/v3.0/schema.json';" +
+        "const bundled = { './schemas/v3.0/schema.json': v30 };"
+      return { contents: table + source.replace(reader, 'bundled[file]'), loader: 'js' }
     })
   },
 }
@@ -47,7 +68,7 @@ await esbuild.build({
   legalComments: 'none',
   // Optional natives of pg and ws that are never installed here.
   external: ['pg-native', 'bufferutil', 'utf-8-validate'],
-  plugins: [shakeKubernetesClient],
+  plugins: [shakeKubernetesClient, inlineOpenapiSchema],
   banner: {
     js:
       '#!/usr/bin/env node\n' +
