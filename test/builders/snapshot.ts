@@ -2,9 +2,10 @@
  * Snapshots for tests of the plan stage: a claim that was never worked, an item that was found, no
  * Secret; a test changes what it is about.
  */
+import { KeyferryError } from '../../src/errors.ts'
 import { type Item, itemSchema, type ItemSummary, parse } from '../../src/connect/model.ts'
 import { SecretValue } from '../../src/connect/secret-value.ts'
-import { type Claim, type ItemStatus, parseClaim } from '../../src/operator/item.ts'
+import { type Claim, conditionOf, type ItemStatus, parseClaim } from '../../src/operator/item.ts'
 import type { ItemContent } from '../../src/operator/plan/content.ts'
 import { contentDigest, digestKey } from '../../src/operator/plan/digest.ts'
 import type {
@@ -13,6 +14,7 @@ import type {
   Plan,
   Policy,
   References,
+  Resolution,
   SecretManifest,
   SecretMeta,
   Snapshot,
@@ -197,6 +199,22 @@ export function digestOf(claim: Claim, texts: Record<string, string>): string {
   const { namespace, spec, type } = claim
   const data = aData(texts)
   return contentDigest(aPolicy.digestKey, { namespace, name: spec.secretName, type, data })
+}
+
+/** Connect does not answer. */
+export const unreachable = new KeyferryError('CONNECT_UNREACHABLE', {
+  message: 'Connect cannot be reached',
+  remedy: 'Check it.',
+  retry: 'soon',
+})
+
+/** What the claim's path means. */
+export const means = (resolution: Resolution) => new Map([[PATH, resolution]])
+
+/** The condition Ready that the plan would write. */
+export function readyOf(seen: Snapshot) {
+  const { status } = planOf(seen)
+  return status && conditionOf(status, 'Ready')
 }
 
 export type { ItemSummary }

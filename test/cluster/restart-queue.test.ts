@@ -257,9 +257,9 @@ describe.concurrent('restarts', () => {
     const id = await synced(stage, 'edited')
     await deployments(stage, ['edited'], 'edited')
     let edits = 0
-    let editing = true
+    const editing = new AbortController()
     const writer = (async () => {
-      while (editing) {
+      while (!editing.signal.aborted) {
         edits += 1
         await cluster.patch('deployments', 'edited', { spec: { minReadySeconds: edits } })
       }
@@ -267,7 +267,7 @@ describe.concurrent('restarts', () => {
     connect.set(id, 'password', 'two')
     const secret = await untilValue(cluster, 'edited', 'two')
     await untilRestarted(cluster, ['deployments', 'edited'], secret)
-    editing = false
+    editing.abort()
     await writer
     const after = await cluster.get('deployments', 'edited')
     expect(after['spec'].minReadySeconds).toBe(edits)

@@ -22,5 +22,6 @@ export function property<T extends unknown[]>(
   atLeast?: number,
 ): void {
   const options = runs(atLeast)
+  // oxlint-disable-next-line vitest/valid-title -- the title is the caller's literal
   test(name, { timeout: 5_000 + options.numRuns * RUN_MS }, () => fc.assert(holds, options))
 }

@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
@@ -20,22 +21,28 @@ export async function startWebhook(
   refuses: (object: KubeObject) => boolean,
 ): Promise<Webhook> {
   let asked = 0
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { request: review } = (await json(request)) as {
+      request: { uid: string; object: KubeObject }
+    }
+    asked += 1
+    const allowed = !refuses(review.object)
+    const verdict = {
+      uid: review.uid,
+      allowed,
+      ...(allowed ? {} : { status: { message: 'not here' } }),
+    }
+    response.setHeader('content-type', 'application/json')
+    response.end(
+      JSON.stringify({
+        apiVersion: 'admission.k8s.io/v1',
+        kind: 'AdmissionReview',
+        response: verdict,
+      }),
+    )
+  }
   const server = createServer({ cert: CERTIFICATE, key: PRIVATE_KEY }, (request, response) => {
-    void json(request).then((body) => {
-      asked += 1
-      const review = body as { request: { uid: string; object: KubeObject } }
-      const { uid, object } = review.request
-      const allowed = !refuses(object)
-      const answer = { uid, allowed, ...(allowed ? {} : { status: { message: 'not here' } }) }
-      response.setHeader('content-type', 'application/json')
-      response.end(
-        JSON.stringify({
-          apiVersion: 'admission.k8s.io/v1',
-          kind: 'AdmissionReview',
-          response: answer,
-        }),
-      )
-    })
+    void answer(request, response)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

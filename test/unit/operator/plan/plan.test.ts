@@ -1,10 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { KeyferryError } from '../../../../src/errors.ts'
-import { conditionOf } from '../../../../src/operator/item.ts'
 import { parseDebt } from '../../../../src/operator/plan/debt.ts'
 import { digestKey } from '../../../../src/operator/plan/digest.ts'
-import { planFailure, planRefusal, planSync } from '../../../../src/operator/plan/plan.ts'
-import type { Plan, Resolution, Snapshot } from '../../../../src/operator/plan/types.ts'
+import { planSync } from '../../../../src/operator/plan/plan.ts'
+import type { Plan } from '../../../../src/operator/plan/types.ts'
 import {
   aClaim,
   aData,
@@ -18,29 +17,18 @@ import {
   digestOf,
   ITEM,
   manifestOf,
-  PATH,
+  means,
   planOf,
   read,
+  readyOf,
   textsOf,
+  unreachable,
   VAULT,
   withItem,
 } from '../../../builders/snapshot.ts'
 
 const MINUTE = 60_000
 const RESTART = 'keyferry.dev/restart'
-
-const unreachable = new KeyferryError('CONNECT_UNREACHABLE', {
-  message: 'Connect cannot be reached',
-  remedy: 'Check it.',
-  retry: 'soon',
-})
-
-const means = (resolution: Resolution) => new Map([[PATH, resolution]])
-
-const readyOf = (seen: Snapshot) => {
-  const { status } = planOf(seen)
-  return status && conditionOf(status, 'Ready')
-}
 
 describe('a claim that was never worked', () => {
   test('asks for its reference, then for its content, then creates the Secret', () => {
@@ -431,98 +419,6 @@ describe('a synced claim', () => {
     const item = anItem({ version: 2 })
     const later = { ...withItem(seen, item), content: { kind: 'later', ms: 1_234 } } as const
     expect(planOf(later).outcome).toEqual({ kind: 'recheck', afterMs: 1_234 })
-  })
-})
-
-describe('trouble after the content was applied', () => {
-  const outage = (ms: number) => ({ error: unreachable, ms })
-
-  test.each([
-    [MINUTE, undefined, undefined],
-    [3 * MINUTE, 'True', 'True'],
-    [61 * MINUTE, 'False', 'True'],
-  ])('an outage of %i ms leaves Ready %s and Stale %s', (ms, ready, stale) => {
-    const { seen } = aSynced()
-    const { status } = planOf({ ...seen, outage: outage(ms) })
-    expect(status && conditionOf(status, 'Ready')?.status).toBe(ready)
-    expect(status && conditionOf(status, 'Stale')?.status).toBe(stale)
-  })
-
-  test('is forgotten when it has passed', () => {
-    const { seen } = aSynced()
-    const stale = planOf({ ...seen, outage: outage(61 * MINUTE) })
-    const claim = { ...seen.claim, status: stale.status ?? seen.claim.status }
-    const { status } = planOf({ ...seen, claim })
-    expect(status?.conditions.map(({ type, status: value }) => [type, value])).toEqual([
-      ['Ready', 'True'],
-    ])
-  })
-
-  test('a failed read keeps everything for two minutes, then says Stale', () => {
-    const { seen } = aSynced()
-    const changed = withItem(seen, anItem({ version: 2 }))
-    const failed = { ...changed, content: { kind: 'failed', error: unreachable } } as const
-    expect(planOf(failed).status).toBeUndefined()
-    const later = planOf({ ...failed, failingMs: 3 * MINUTE })
-    expect(later.status?.conditions.map(({ type, status }) => [type, status])).toEqual([
-      ['Ready', 'True'],
-      ['Stale', 'True'],
-    ])
-    expect(later.events).toMatchObject([{ type: 'Warning', reason: 'ConnectUnreachable' }])
-    expect(later.secret).toBeUndefined()
-  })
-
-  test('a Secret that cannot be repaired shows at once', () => {
-    const { seen, live } = aSynced()
-    const failed = { kind: 'failed', error: unreachable } as const
-    const gone = { kind: 'cached', meta: undefined, verified: false } as const
-    expect(readyOf({ ...seen, secret: gone, content: failed })).toMatchObject({
-      status: 'False',
-      reason: 'SecretMissing',
-    })
-    const edited = { ...live, data: aData({ a: 'b' }) }
-    expect(
-      readyOf({ ...seen, secret: { kind: 'read', secret: edited }, content: failed }),
-    ).toMatchObject({ status: 'False', reason: 'SecretChanged' })
-  })
-
-  test('a Secret that is changed again and again is repaired once a minute', () => {
-    const { seen, live } = aSynced()
-    const edited = { ...live, data: aData({ a: 'b' }) }
-    const plan = planOf({ ...seen, secret: { kind: 'read', secret: edited }, recentRepairs: 3 })
-    expect(plan.secret).toBeUndefined()
-    expect(plan.outcome).toEqual({ kind: 'recheck', afterMs: MINUTE })
-    expect(plan.status && conditionOf(plan.status, 'Ready')).toMatchObject({
-      status: 'False',
-      reason: 'DriftContested',
-    })
-  })
-
-  test('a vault that is gone keeps what is applied and names the reason', () => {
-    const { seen } = aSynced()
-    const plan = planOf({ ...seen, references: means({ kind: 'no-vault' }) })
-    expect(plan.secret).toBeUndefined()
-    expect(plan.status).toMatchObject({
-      digest: seen.claim.status.digest,
-      keys: ['password', 'username'],
-    })
-  })
-
-  test('a refusal of the API server is told with its words', () => {
-    const error = new KeyferryError('KUBE_STATUS', {
-      message: 'POST /x: 422 data: bad',
-      remedy: '',
-      retry: 'on-change',
-      status: 422,
-    })
-    const refused = planRefusal(aSnapshot(), error)
-    expect(refused).toMatchObject({
-      plan: { outcome: { kind: 'blocked', reason: 'SecretInvalid' } },
-    })
-    const failed = planFailure(aSnapshot(), error)
-    expect(failed).toMatchObject({
-      plan: { outcome: { kind: 'retry', reason: 'KubernetesUnavailable' } },
-    })
   })
 })
 
