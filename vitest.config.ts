@@ -1,7 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
-/** Tests against real servers start processes and wait for states, not for times. */
-const PATIENT = { testTimeout: 60_000, hookTimeout: 600_000 }
+/**
+ * Tests against real servers start processes and wait for states, not for times: these bounds only
+ * end what hangs, also on a machine that is busy with something else.
+ */
+const PATIENT = { testTimeout: 300_000, hookTimeout: 600_000 }
 
 export default defineConfig({
   test: {
