@@ -100,14 +100,17 @@ async function payNow(
   }
 }
 
-/** The open debts of the Secrets that the workload uses, as far as it owes them. */
-function debtsOf({ views, policy, instance }: RolloutDeps, workload: Workload): Owed[] {
+/**
+ * The open debts of the Secrets that the workload uses, as far as it owes them. One that was tried
+ * is not tried again: somebody put the template back, and the debt's own run says so.
+ */
+function debtsOf({ views, policy, instance, memory }: RolloutDeps, workload: Workload): Owed[] {
   const { namespace, uses } = workload
   const namespaceLevel = views.namespaces.get({ namespace: '', name: namespace })?.autoRestart
   return uses.flatMap((name) => {
     const secret = views.secrets.get({ namespace, name })
     const debt = secret && openDebt(secret, instance)
-    if (!secret || !debt) return []
+    if (!secret || !debt || memory.of(secret, debt).tried.has(workload.uid)) return []
     return owes({ secret, debt, namespaceLevel, policy }, workload) ? [{ secret, debt }] : []
   })
 }
