@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { parse } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { pages } from '../.ci/docs.ts'
 import { ONE_PASSWORD_ITEM } from '../src/operator/item.ts'
 import { SETTINGS } from '../src/settings/settings.ts'
@@ -90,6 +90,13 @@ describe('manifests', () => {
     })
   })
 
+  test('the chart gives exactly the rights of deploy/, in both modes', () => {
+    const plain = ['deploy/base/rbac.yaml', ...globSync('deploy/namespaced/*.yaml')]
+    const wanted = plain.flatMap((file) => rolesIn(read(file))).toSorted()
+    expect(rolesIn(untemplated(read('charts/keyferry/templates/rbac.yaml')))).toEqual(wanted)
+    expect(wanted).toHaveLength(4)
+  })
+
   test('name no setting that does not exist', () => {
     const known = new Set<string>(Object.values(SETTINGS).map(({ name }) => name))
     const [deployment] = globSync('deploy/base/deployment.yaml').map((file) => parse(read(file)))
@@ -97,3 +104,28 @@ describe('manifests', () => {
     expect(env.map(({ name }) => name).filter((name) => !known.has(name))).toEqual([])
   })
 })
+
+/** Kind, name and rules of each role, as text. */
+function rolesIn(text: string): string[] {
+  const objects = parseAllDocuments(text).map((document) => document.toJS())
+  return objects
+    .filter(({ kind }) => /Role$/.test(kind))
+    .map(({ kind, metadata, rules }) =>
+      JSON.stringify([kind, metadata.name, rules.toSorted(byText)]),
+    )
+    .toSorted()
+}
+
+const byText = (a: unknown, b: unknown) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)
+
+/** A template of the chart with all its branches, one after the other, for a release `keyferry`. */
+function untemplated(text: string): string {
+  const [, rules = ''] = /define "keyferry.workRules" }}(.*?)\n{{- end/s.exec(text) ?? []
+  return text
+    .replace(/{{- define.*?{{- end -}}/s, '')
+    .replaceAll(/\s*{{- include "keyferry.workRules" \$ }}/g, rules)
+    .replaceAll(/^ *labels: {{.*\n/gm, '')
+    .replaceAll(/{{ include "keyferry.fullname" [.$] }}/g, 'keyferry')
+    .replaceAll(/{{-.*?}}/g, '')
+    .replaceAll(/{{ .*? }}/g, 'value')
+}
