@@ -18,6 +18,8 @@ export interface AuditRecord {
   /** Status of the answer. */
   readonly code: number
   readonly dryRun: boolean
+  /** Whether the user lacked the right. */
+  readonly denied: boolean
   /** Milliseconds since the epoch when the request came, and when it was answered. */
   readonly cameAt: number
   readonly answeredAt: number
@@ -45,6 +47,7 @@ interface RawEvent {
     readonly resourceVersion?: string
   }
   readonly responseStatus?: { readonly code?: number }
+  readonly annotations?: Readonly<Record<string, string>>
   readonly requestObject?: unknown
   readonly responseObject?: unknown
   readonly requestReceivedTimestamp: string
@@ -77,6 +80,7 @@ function recordOf(event: RawEvent): AuditRecord {
     name: objectRef.name ?? metadataOf(request)?.name ?? '',
     code: event.responseStatus?.code ?? 0,
     dryRun: event.requestURI.includes('dryRun=All'),
+    denied: event.annotations?.['authorization.k8s.io/decision'] === 'forbid',
     cameAt: Date.parse(event.requestReceivedTimestamp),
     answeredAt: Date.parse(event.stageTimestamp),
     versionBefore: metadataOf(request)?.resourceVersion ?? preconditionOf(request),

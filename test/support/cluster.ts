@@ -65,6 +65,11 @@ export const RESOURCES = {
   clusterroles: rbac('clusterroles', 'ClusterRole'),
   clusterrolebindings: rbac('clusterrolebindings', 'ClusterRoleBinding'),
   webhooks: admission('validatingwebhookconfigurations', 'ValidatingWebhookConfiguration'),
+  policies: admission('validatingadmissionpolicies', 'ValidatingAdmissionPolicy'),
+  policybindings: admission(
+    'validatingadmissionpolicybindings',
+    'ValidatingAdmissionPolicyBinding',
+  ),
   crds: {
     group: 'apiextensions.k8s.io',
     version: 'v1',
@@ -194,6 +199,8 @@ const CLUSTER_SCOPED: ReadonlySet<Kind> = new Set([
   'clusterroles',
   'clusterrolebindings',
   'webhooks',
+  'policies',
+  'policybindings',
 ])
 
 function isClusterScoped(kind: Kind): boolean {

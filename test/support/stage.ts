@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { inject } from 'vitest'
+import { installRights, type Login, logInAs } from './accounts.ts'
 import { adminRest, type Cluster, clusterOf, type KubeObject } from './cluster.ts'
 import { type OperatorProcess, startOperator } from './operator.ts'
 import { type ScriptedConnect, startScriptedConnect } from './scripted-connect.ts'
@@ -16,6 +17,7 @@ export interface Stage extends AsyncDisposable {
   readonly connect: ScriptedConnect
   /** Id of the vault `Production`. */
   readonly vault: string
+  /** An operator with exactly the rights that the manifests give it; `KUBECONFIG` names others. */
   operator(env?: Readonly<Record<string, string>>): Promise<OperatorProcess>
   /** One more namespace. */
   another(annotations?: Readonly<Record<string, string>>): Promise<Cluster>
@@ -52,6 +54,19 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
   const { namespace } = cluster
   const connect = await startScriptedConnect()
   const operators: OperatorProcess[] = []
+  const logins = new Map<string, Promise<Login>>()
+  async function logIn({ INSTANCE: name = 'keyferry', WATCH_NAMESPACE: scope = namespace }) {
+    const namespaces = scope === '*' ? undefined : scope.split(',')
+    await installRights(cluster, { name, namespaces })
+    return logInAs(cluster, name, kubeconfig)
+  }
+  /** One login for all operators of an installation and scope. */
+  function loginFor(env: Readonly<Record<string, string>>): Promise<Login> {
+    const key = `${env['INSTANCE']} ${env['WATCH_NAMESPACE']}`
+    const login = logins.get(key) ?? logIn(env)
+    logins.set(key, login)
+    return login
+  }
   let closed: Promise<void> | undefined
   const close = () => (closed ??= end())
   async function end(): Promise<void> {
@@ -59,6 +74,7 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
       await operator.stop()
       await rm(path.dirname(operator.logFile), { recursive: true })
     }
+    for (const login of logins.values()) await (await login)[Symbol.asyncDispose]()
     for (const name of namespaces) await cluster.delete('namespaces', name)
     await connect.close()
     await rest.close()
@@ -68,7 +84,13 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
     connect,
     vault: connect.vault('Production'),
     async operator(env = {}) {
-      const operator = await startOperator({ kubeconfig, connect: connect.url, namespace, env })
+      const account = env['KUBECONFIG'] ?? (await loginFor(env)).kubeconfig
+      const operator = await startOperator({
+        kubeconfig: account,
+        connect: connect.url,
+        namespace,
+        env,
+      })
       operators.push(operator)
       return operator
     },
