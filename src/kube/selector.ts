@@ -4,10 +4,11 @@ import { KeyferryError } from '../errors.ts'
 export type Selector = (labels: Readonly<Record<string, string>>) => boolean
 
 const REQUIREMENT =
-  /^\s*(?:(?<absent>!)\s*(?<no>[^\s!=(),]+)|(?<name>[^\s!=(),]+)\s*(?:(?<op>==?|!=)\s*(?<value>[^\s!=(),]*)|\s(?<set>in|notin)\s*\((?<values>[^()]*)\))?)\s*$/
+  /^\s*(?:(?<absent>!)\s*(?<no>[\w./-]+)|(?<name>[\w./-]+)\s*(?:(?<op>==?|!=)\s*(?<value>[\w.-]*)|\s(?<set>in|notin)\s*\((?<values>[\w., -]*)\))?)\s*$/
 
 /**
- * Reads a label selector as kubectl takes it: `a=b,c!=d,e in (f,g),h notin (i),j,!k`.
+ * Reads a label selector as kubectl takes it: `a=b,c!=d,e in (f,g),h notin (i),j,!k`. What the API
+ * server might read in another way, such as `a>1`, is refused.
  *
  * @throws KeyferryError INPUT_INVALID
  * Source: Kubernetes documentation, "Labels and Selectors"

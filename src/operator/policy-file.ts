@@ -6,6 +6,8 @@ import { OPEN_POLICY, parseVaultPolicy, type VaultPolicy } from './vault-policy.
 /** The vault policy of this moment. */
 export interface PolicyFile {
   readonly current: () => VaultPolicy
+  /** Reads the file again; the last good policy outlives a bad file. */
+  reread(handlers: PolicyHandlers): Promise<void>
   /** Reads the file again as it changes, until `signal` aborts. */
   follow(clock: Clock, handlers: PolicyHandlers, signal: AbortSignal): Promise<void>
 }
@@ -13,7 +15,7 @@ export interface PolicyFile {
 /** Who is told of changes. */
 export interface PolicyHandlers {
   readonly onChange: () => void
-  /** The file is bad now; the last good one stays. */
+  /** The file is bad now; the last good one stays. Called once for each fault, not for each look. */
   readonly onFailure: (error: KeyferryError) => void
 }
 
@@ -26,24 +28,35 @@ const REREAD_MS = 5_000
  *   policy that was asked for would open every vault
  */
 export async function openPolicyFile(file: string | undefined): Promise<PolicyFile> {
-  if (file === undefined) return { current: () => OPEN_POLICY, follow: () => Promise.resolve() }
+  if (file === undefined) {
+    const nothing = () => Promise.resolve()
+    return { current: () => OPEN_POLICY, reread: nothing, follow: nothing }
+  }
   let text = await read(file)
   let policy = parseVaultPolicy(text)
+  let fault: string | undefined
+
+  async function reread({ onChange, onFailure }: PolicyHandlers): Promise<void> {
+    try {
+      const now = await read(file as string)
+      if (now !== text) {
+        policy = parseVaultPolicy(now)
+        text = now
+        onChange()
+      }
+      fault = undefined
+    } catch (error) {
+      if (!isKeyferryError(error)) throw error
+      if (error.message !== fault) onFailure(error)
+      fault = error.message
+    }
+  }
+
   return {
     current: () => policy,
-    async follow(clock, { onChange, onFailure }, signal) {
-      for (; !signal.aborted; await sleep(clock, REREAD_MS, signal)) {
-        try {
-          const now = await read(file)
-          if (now === text) continue
-          text = now
-          policy = parseVaultPolicy(now)
-          onChange()
-        } catch (error) {
-          if (!isKeyferryError(error)) throw error
-          onFailure(error)
-        }
-      }
+    reread,
+    async follow(clock, handlers, signal) {
+      for (; !signal.aborted; await sleep(clock, REREAD_MS, signal)) await reread(handlers)
     },
   }
 }

@@ -9,6 +9,7 @@ import { guardWrites, type Term, winElection } from '../kube/lease.ts'
 import { createQueue, type KeyedQueue } from '../kube/queue.ts'
 import { parseKey } from '../kube/resource.ts'
 import { createRest, type KubeRest } from '../kube/rest.ts'
+import { parseSelector, type Selector } from '../kube/selector.ts'
 import { isForbidden, isNotFound } from '../kube/status.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -72,6 +73,8 @@ export interface Parts extends OperatorInput {
   readonly report: Reporter
   readonly connect: Connect
   readonly policyFile: PolicyFile
+  /** Which annotated workloads are served; the API server applies it to resources. */
+  readonly selector: Selector
   readonly rest: KubeRest
   /** The operator's own namespace. */
   readonly namespace: string
@@ -122,6 +125,7 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     versions: createOwnVersions(),
     connect: createConnect(input, { clock, random, metrics, report }),
     policyFile: await openPolicyFile(settings.vaultPolicyFile),
+    selector: readSelector(settings),
     namespace: ownNamespace(settings, access),
   }
   let ready = false
@@ -131,6 +135,18 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
 
 function ownNamespace(settings: Settings, access: Access): string {
   return settings.ownNamespace ?? access.namespace
+}
+
+/** @throws KeyferryError SETTING_INVALID: a watch with it would fail for ever */
+function readSelector({ itemSelector }: Settings): Selector {
+  try {
+    return parseSelector(itemSelector)
+  } catch (cause) {
+    if (!isKeyferryError(cause)) throw cause
+    const { message, remedy } = cause
+    const text = `ITEM_SELECTOR cannot be used: ${message}`
+    throw new KeyferryError('SETTING_INVALID', { message: text, remedy, retry: 'on-change', cause })
+  }
 }
 
 function createQueues(clock: Clock, random: () => number): Queues {

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod/mini'
 import { parse as parseYaml } from 'yaml'
+import { isId } from '../connect/model.ts'
 import { KeyferryError } from '../errors.ts'
 
 /** Says who may draw from where. */
@@ -54,12 +55,15 @@ export function parseVaultPolicy(text: string): VaultPolicy {
   }
 }
 
-/** A vault's name compares without regard to case, as paths do. */
+/**
+ * A vault's name compares without regard to case, as paths do. What has the form of an id means
+ * that id alone: else whoever may name vaults could name one after another's id.
+ */
 function means(
   pattern: string,
   { id, name }: { readonly id: string; readonly name: string },
 ): boolean {
-  return pattern === id || matches(pattern.toLowerCase(), name.toLowerCase())
+  return isId(pattern) ? pattern === id : matches(pattern.toLowerCase(), name.toLowerCase())
 }
 
 function matches(pattern: string, text: string): boolean {

@@ -7,7 +7,6 @@ import { createPace } from '../kube/pace.ts'
 import type { KeyedQueue } from '../kube/queue.ts'
 import { keyOf } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
-import { parseSelector } from '../kube/selector.ts'
 import { createDebtMemory, createDebtReconcile, regarding } from './debts.ts'
 import { createBindings } from './intake/bindings.ts'
 import { type Catalog, createCatalog } from './intake/catalog.ts'
@@ -66,14 +65,16 @@ export async function startWork(parts: Parts, office: Office, signal: AbortSigna
     onPoll: report.pollWith(tools),
     onCrash: (error: unknown) => report.crash('poll', error),
   }
-  const { onPolicyFailure: onFailure } = report
   const onChange = () => enqueueOutdated({ catalog, lanes })
+  const handlers = { onChange, onFailure: report.onPolicyFailure }
+  // A candidate may have waited for hours: nothing is decided on the policy of then.
+  await parts.policyFile.reread(handlers)
   await Promise.all([
     tools.control(queues.resources, resources.reconcile, settings.concurrency),
     tools.control(queues.workloads, workloads.reconcile, settings.concurrency),
     ...(settings.dryRun ? [] : restarting(tools)),
     runPoll(poll, signal),
-    parts.policyFile.follow(clock, { onChange, onFailure }, signal),
+    parts.policyFile.follow(clock, handlers, signal),
   ])
 }
 
@@ -117,8 +118,8 @@ function resourceLane(tools: Tools): WorkedLane {
 
 /** Claims of annotated workloads, among them those that ask for another item under one name. */
 function workloadLane(tools: Tools): WorkedLane {
-  const { views, queues, settings, events } = tools
-  const claims = workloadClaims(views, parseSelector(settings.itemSelector))
+  const { views, queues, settings, events, selector } = tools
+  const claims = workloadClaims(views, selector)
   const stores = Object.values(views.workloads)
   const keys = () =>
     stores.flatMap((store) =>

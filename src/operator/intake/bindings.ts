@@ -28,6 +28,8 @@ interface Binding {
   readonly vaultId: string | undefined
   readonly itemId: string | undefined
   readonly version: number
+  /** Whether the path meant a vault that is not there, or not allowed. */
+  readonly noVault: boolean
 }
 
 /** No bindings yet. */
@@ -58,16 +60,19 @@ export function createBindings(): Bindings {
 function hasMoved(binding: Binding, namespace: string, peek: Peek): boolean {
   const { path, itemId: boundId } = binding
   const now = peek({ namespace, path, boundId })
-  return now !== undefined && !isSame(binding, bindingOf(path, now))
+  // The vault is there, or allowed, by now; of its items nothing is known yet.
+  if (now === undefined) return binding.noVault
+  return !isSame(binding, bindingOf(path, now))
 }
 
 function bindingOf(path: ItemPath, resolution: Resolution | undefined): Binding {
   if (resolution?.kind !== 'found') {
     const vaultId = resolution?.kind === 'no-item' ? resolution.vaultId : undefined
-    return { path, vaultId, itemId: undefined, version: 0 }
+    const noVault = resolution?.kind === 'no-vault' || resolution?.kind === 'not-allowed'
+    return { path, vaultId, itemId: undefined, version: 0, noVault }
   }
   const { vault, id, version } = resolution.item
-  return { path, vaultId: vault.id, itemId: id, version }
+  return { path, vaultId: vault.id, itemId: id, version, noVault: false }
 }
 
 function isSame(a: Binding, b: Binding): boolean {

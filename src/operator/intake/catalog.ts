@@ -85,18 +85,22 @@ export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
     if (held === undefined) return undefined
     const vault = findVault(held.all, path.vault)
     if (vault === undefined) return { kind: 'no-vault' }
-    if (!policy().allows(namespace, vault)) return { kind: 'not-allowed' }
+    if (!policy().allows(namespace, vault)) return { kind: 'not-allowed', vaultId: vault.id }
     const list = lists.held(vault)
     if (list === undefined) return undefined
     const item = findItem(candidates(list, path.item), path.item, boundId)
     return item ? { kind: 'found', item } : { kind: 'no-item', vaultId: vault.id }
   }
 
-  /** When the list was made that says what the name means. */
-  function listedAt({ path }: Question): number {
+  /**
+   * When the list was made that says what the name means. For a vault that is not allowed that is
+   * the list of vaults, as for one that is not there: also by time the two must not differ.
+   */
+  function listedAt({ namespace, path }: Question): number {
     const held = vaults.held()
     const vault = held && findVault(held.all, path.vault)
-    const at = vault ? lists.held(vault)?.listedAt : held?.at
+    const allowed = vault !== undefined && policy().allows(namespace, vault)
+    const at = allowed ? lists.held(vault)?.listedAt : held?.at
     return at ?? Number.NEGATIVE_INFINITY
   }
 
@@ -111,7 +115,7 @@ export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
       const held = peek(question)
       const at = listedAt(question)
       const enough = held?.kind === 'found' && !question.fresh
-      if (held && (enough || at >= question.askedAt || held.kind === 'not-allowed')) return held
+      if (held && (enough || at >= question.askedAt)) return held
       const waitMs = at + LIST_INTERVAL_MS - clock.now()
       if (held && waitMs > 0) return { kind: 'later', ms: waitMs }
       try {

@@ -128,10 +128,14 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
   async content(deps, seen, signal) {
     return { content: await readContent(deps, seen, signal) }
   },
-  async absence({ client, history, pollMs }, { claim }, signal) {
+  async absence({ client, history, pollMs }, { claim, references }, signal) {
     const key = keyOf(claim)
     const applied = wholeItem(claim)
-    if (applied === undefined) return { absences: 0 }
+    const reference = applied && references?.get(applied.path)
+    // The status is a hint that others may write: nothing is asked of a vault that was not judged.
+    if (reference?.kind !== 'no-item' || reference.vaultId !== applied?.vaultId) {
+      return { absences: 0 }
+    }
     const { vaultId, itemId } = applied
     try {
       await client.item({ vaultId, itemId }, { signal })

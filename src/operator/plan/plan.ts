@@ -102,7 +102,7 @@ function planReference(
       return later(reference.ms)
     case 'not-allowed':
     case 'no-vault':
-      return planNoVault(seen, reference.kind, { path, itemPath })
+      return planNoVault(seen, reference, { path, itemPath })
     case 'no-item': {
       const message = `Vault "${itemPath.vault}" has no active item "${itemPath.item}".`
       return planMissing(seen, path, message)
@@ -112,15 +112,17 @@ function planReference(
 
 /**
  * What is not allowed and what does not exist read alike to those who never had it: else a
- * namespace could find out which vaults there are.
+ * namespace could find out which vaults there are. Who may write a status may claim to have had it,
+ * but not without the vault's id.
  */
 function planNoVault(
   seen: Snapshot,
-  kind: 'not-allowed' | 'no-vault',
+  reference: Extract<Resolution, { readonly kind: 'not-allowed' | 'no-vault' }>,
   { path, itemPath }: { readonly path: string; readonly itemPath: ItemPath },
 ): Decision {
-  const had = seen.claim.status.items?.some((item) => item.path === path)
-  if (kind === 'not-allowed' && had) {
+  const vaultId = reference.kind === 'not-allowed' ? reference.vaultId : undefined
+  const { items = [] } = seen.claim.status
+  if (items.some((item) => item.path === path && item.vaultId === vaultId)) {
     const message = `The vault policy no longer allows vault "${itemPath.vault}" here.`
     return fail(seen, 'VaultNotAllowed', message)
   }

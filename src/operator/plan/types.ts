@@ -42,7 +42,7 @@ export type Resolution =
   | { readonly kind: 'found'; readonly item: ItemHead }
   | { readonly kind: 'no-vault' }
   /** The vault policy keeps the vault from this namespace. */
-  | { readonly kind: 'not-allowed' }
+  | { readonly kind: 'not-allowed'; readonly vaultId: string }
   | { readonly kind: 'no-item'; readonly vaultId: string }
   /** Connect could not be asked. */
   | { readonly kind: 'unknown'; readonly error: KeyferryError }
