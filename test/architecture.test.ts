@@ -109,7 +109,7 @@ describe('manifests', () => {
 function rolesIn(text: string): string[] {
   const objects = parseAllDocuments(text).map((document) => document.toJS())
   return objects
-    .filter(({ kind }) => /Role$/.test(kind))
+    .filter(({ kind }) => kind.endsWith('Role'))
     .map(({ kind, metadata, rules }) =>
       JSON.stringify([kind, metadata.name, rules.toSorted(byText)]),
     )
