@@ -56,6 +56,7 @@ describe.concurrent('WATCH_NAMESPACE', () => {
     const late = await stage.another()
     await late.create('items', resource('x', itemPath('x'), { labels }))
     await late.until('items', 'x', isReady)
+    expect(valueOf(await late.get('secrets', 'x'), 'password')).toBe('one')
   })
 })
 
