@@ -81,8 +81,8 @@ const RIGHTS = {
   /** That serves all namespaces. */
   cluster: 'deploy/base/rbac.yaml',
   /** That serves some: in its own namespace, and in each that it serves. */
-  own: 'deploy/namespaced/own.yaml',
-  served: 'deploy/namespaced/served.yaml',
+  own: 'deploy/overlays/namespaced/own.yaml',
+  served: 'deploy/overlays/namespaced/served.yaml',
 } as const
 
 /** One right for each of {@link RIGHTS} that says whether its binding has taken effect. */
