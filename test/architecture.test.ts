@@ -21,7 +21,12 @@ describe('documentation', () => {
   })
 
   test('names no file that is not there', () => {
-    const named = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/**/*.md')].flatMap((page) => {
+    const named = [
+      'README.md',
+      'CONTRIBUTING.md',
+      'SECURITY.md',
+      ...globSync('docs/**/*.md'),
+    ].flatMap((page) => {
       const text = read(page)
       const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, target = '']) =>
         path.normalize(path.join(path.dirname(page), target)),
