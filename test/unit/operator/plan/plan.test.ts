@@ -108,6 +108,21 @@ describe('a claim that was never worked', () => {
     expect(planOf(noItem).status?.conditions.map(({ type }) => type)).toEqual(['Ready', 'Stalled'])
   })
 
+  test('reads alike for a vault that is not allowed and one that does not exist', () => {
+    const path = 'vaults/Production/items/Database'
+    const had = (vaultId: string) =>
+      aClaim({ status: { items: [{ path, vaultId, itemId: ITEM, version: 1 }] } })
+    const notAllowed = means({ kind: 'not-allowed', vaultId: VAULT })
+    const noVault = readyOf(aSnapshot({ references: means({ kind: 'no-vault' }) }))
+    expect(readyOf(aSnapshot({ references: notAllowed }))).toEqual(noVault)
+    // Nor does a status that somebody made up tell them apart.
+    const madeUp = aSnapshot({ claim: had('x'.repeat(26)), references: notAllowed })
+    expect(readyOf(madeUp)).toEqual(noVault)
+    const lost = aSnapshot({ claim: had(VAULT), references: notAllowed })
+    expect(readyOf(lost)).toMatchObject({ status: 'False', reason: 'VaultNotAllowed' })
+    expect(planOf(lost).secret).toBeUndefined()
+  })
+
   test('waits when a list is younger than a moment', () => {
     const seen = aSnapshot({ references: means({ kind: 'later', ms: 700 }) })
     expect(planOf(seen)).toEqual({
