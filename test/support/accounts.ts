@@ -94,8 +94,10 @@ const PROBES = {
 
 /** An installation that is to get its rights. */
 export interface Installation {
-  /** Of its ServiceAccount, its Lease and its roles. */
+  /** Of its Lease and its roles. */
   readonly name: string
+  /** Its ServiceAccount; default: of the same name. Replicas have one each where the audit log is to tell them apart. */
+  readonly account?: string
   /** Undefined: all. */
   readonly namespaces: readonly string[] | undefined
 }
@@ -106,18 +108,18 @@ export interface Installation {
  */
 export async function installRights(cluster: Cluster, installation: Installation): Promise<void> {
   const { namespace: home, rest } = cluster
-  const { namespaces, name } = installation
+  const { namespaces, name, account = name } = installation
   const served = (namespaces ?? []).map((one) => ['served', one] as const)
   const grants = namespaces ? ([['own', home], ...served] as const) : ([['cluster', home]] as const)
   for (const [rights, namespace] of grants) {
     const target = clusterOf(rest, namespace)
-    for (const { kind, object } of await readRights(rights, name, home)) {
+    for (const { kind, object } of await readRights(rights, { name, account, home })) {
       await target.apply(kind, object)
     }
   }
   await eventually('the rights hold', async () => {
     const checks = grants.map(([rights, namespace]) => {
-      return isAllowed(cluster, userOf(home, name), { ...PROBES[rights], namespace })
+      return isAllowed(cluster, userOf(home, account), { ...PROBES[rights], namespace })
     })
     return (await Promise.all(checks)).every(Boolean) || undefined
   })
@@ -125,7 +127,8 @@ export async function installRights(cluster: Cluster, installation: Installation
 
 /** The rules that an installation has, by manifest. */
 export async function rulesOf(rights: keyof typeof RIGHTS): Promise<Rule[]> {
-  const objects = await readRights(rights, 'keyferry', 'keyferry')
+  const name = 'keyferry'
+  const objects = await readRights(rights, { name, account: name, home: name })
   return objects.flatMap(({ object }) => (object['rules'] ?? []) as Rule[])
 }
 
@@ -141,20 +144,19 @@ export async function installPolicies(cluster: Cluster, who: string): Promise<vo
   for (const { kind, object } of objectsIn(renamed)) await cluster.apply(kind, object)
 }
 
-/** The objects of a manifest, for an installation of that name in that namespace. */
+/** The objects of a manifest, for an account of an installation of that name in that namespace. */
 async function readRights(
   rights: keyof typeof RIGHTS,
-  name: string,
-  home: string,
+  { name, account, home }: Readonly<Record<'name' | 'account' | 'home', string>>,
 ): Promise<{ readonly kind: Kind; readonly object: KubeObject }[]> {
   const text = await readFile(RIGHTS[rights], 'utf8')
-  const renamed = text
-    .replaceAll(/(?<=name: |resourceNames: \[)keyferry\b/g, name)
-    .replaceAll('namespace: keyferry', `namespace: ${home}`)
+  const renamed = text.replaceAll(/(?<=name: |resourceNames: \[)keyferry\b/g, name)
   const objects = objectsIn(renamed)
   for (const { kind, object } of objects) {
-    // What is no namespace's needs a name for each namespace of a test.
-    if (kind === 'clusterrolebindings') object.metadata.name = `${name}-${home}`
+    if (kind === 'serviceaccounts') object.metadata.name = account
+    if (kind !== 'rolebindings' && kind !== 'clusterrolebindings') continue
+    object.metadata.name = `${object.metadata.name}-${home}-${account}`
+    object['subjects'] = [{ kind: 'ServiceAccount', name: account, namespace: home }]
   }
   return objects
 }
