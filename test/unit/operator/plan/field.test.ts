@@ -5,11 +5,7 @@ import { parseReference } from '../../../../src/operator/plan/reference.ts'
 import { aContent, anItem } from '../../../builders/snapshot.ts'
 
 const item = anItem({
-  sections: [
-    { id: 's1', label: 'Admin' },
-    { id: 's2', label: 'Reader' },
-    { id: 's3' },
-  ],
+  sections: [{ id: 's1', label: 'Admin' }, { id: 's2', label: 'Reader' }, { id: 's3' }],
   fields: [
     { id: 'u', label: 'username', value: 'app', purpose: 'USERNAME', type: 'STRING' },
     { id: 'username2', label: 'Username', value: 'by case' },

@@ -81,7 +81,10 @@ const withPassphrase = generateKeyPairSync('ed25519').privateKey.export({
 
 test.each([
   ['no key', 'hunter2'],
-  ['a public key', generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' })],
+  [
+    'a public key',
+    generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }),
+  ],
   ['a key with a passphrase', withPassphrase],
   ['a key of a curve of others', EC('secp256k1').export({ type: 'pkcs8', format: 'pem' })],
   [

@@ -22,9 +22,9 @@ const anyReference = fc.oneof(
 const anyPiece = fc.oneof(
   anyText,
   anyReference.map((name) => `{{ ${REFERENCE}/${name} }}`),
-  fc.tuple(anyReference, fc.constantFrom('base64', 'json', 'trim', 'urlencode', 'upper')).map(
-    ([name, pipe]) => `{{ ${REFERENCE}/${name} | ${pipe} }}`,
-  ),
+  fc
+    .tuple(anyReference, fc.constantFrom('base64', 'json', 'trim', 'urlencode', 'upper'))
+    .map(([name, pipe]) => `{{ ${REFERENCE}/${name} | ${pipe} }}`),
 )
 const anyValue = fc.oneof(
   anyReference.map((name) => `${REFERENCE}/${name}`),
@@ -45,7 +45,12 @@ const anySpec = fc.record(
   },
   { requiredKeys: [] },
 )
-const anyType = fc.constantFrom('Opaque', 'kubernetes.io/basic-auth', 'kubernetes.io/tls', 'toString')
+const anyType = fc.constantFrom(
+  'Opaque',
+  'kubernetes.io/basic-auth',
+  'kubernetes.io/tls',
+  'toString',
+)
 
 type Pairs = readonly (readonly [string, string])[]
 
