@@ -6,6 +6,7 @@ import { formatItemPath } from '../../connect/item-path.ts'
 import { KeyferryError } from '../../errors.ts'
 import { ITEM_VERSION, RESTART } from '../annotations.ts'
 import { type AppliedItem, type Claim, conditionOf, openRefresh } from '../item.ts'
+import type { EventReason } from '../reasons.ts'
 import { type Content, type ItemContent, MAPPING_VERSION } from './content.ts'
 import { type Debt, parseDebt } from './debt.ts'
 import { contentDigest } from './digest.ts'
@@ -280,7 +281,7 @@ function takeOverEvents({ spec }: Claim, { ownership }: Present): EventDraft[] {
   return [normal('SecretTakenOver', `Took over Secret ${spec.secretName}.`)]
 }
 
-function normal(reason: string, note: string): EventDraft {
+function normal(reason: EventReason, note: string): EventDraft {
   return { type: 'Normal', reason, action: 'Sync', note }
 }
 

@@ -7,7 +7,7 @@ import type { SecretValue } from '../../connect/secret-value.ts'
 import type { KeyferryError } from '../../errors.ts'
 import type { Tracked } from '../../kube/resource.ts'
 import type { Claim, ItemStatus, OwnerReference, Texts } from '../item.ts'
-import type { Reason } from '../reasons.ts'
+import type { EventReason, Reason } from '../reasons.ts'
 import type { ItemContent } from './content.ts'
 import type { DigestKey } from './digest.ts'
 
@@ -146,7 +146,7 @@ export type SecretWrite =
 /** An Event to tell. Its name derives from object, reason and generation, so repeats are one. */
 export interface EventDraft {
   readonly type: 'Normal' | 'Warning'
-  readonly reason: string
+  readonly reason: EventReason
   readonly action: string
   readonly note: string
 }

@@ -64,7 +64,7 @@ describe('a reference finds', () => {
     ['Nowhere/token', undefined, 'nothing in a section that is not there'],
     ['Admin/site', undefined, 'no URL in a section'],
     ['hidden', undefined, 'nothing that is not there'],
-  ])('%s: %s, %s', (path, expected) => {
+  ])('%s: %s, %s', (path, expected, _why) => {
     if (expected === undefined) expect(refusal(path).code).toBe('FIELD_NOT_FOUND')
     else expect(text(path)).toBe(expected)
   })
