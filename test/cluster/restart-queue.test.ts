@@ -5,7 +5,14 @@
 import { describe, expect, inject, test } from 'vitest'
 import { grant, logInAs } from '../support/accounts.ts'
 import { type AuditRecord, isWrite, readAudit } from '../support/audit.ts'
-import { type Cluster, type KubeObject, valueOf } from '../support/cluster.ts'
+import {
+  type Cluster,
+  condition,
+  hasReason,
+  isReady,
+  type KubeObject,
+  valueOf,
+} from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
 import {
   aWorkload,
@@ -252,6 +259,53 @@ describe.concurrent('restarts', () => {
     const refused = await patches(cluster)
     expect(refused.some(isWrite)).toBe(false)
     expect(refused.length).toBeLessThanOrEqual(3)
+  })
+
+  test('a workload that comes after the change started with the new content and is left alone', async () => {
+    await using stage = await setStage()
+    const { cluster, connect } = stage
+    const operator = await stage.operator({ RESTART_DELAY: '60' })
+    const id = await synced(stage, 'later')
+    await deployments(stage, ['earlier'], 'later')
+    connect.set(id, 'password', 'two')
+    const secret = await untilValue(cluster, 'later', 'two')
+    const since = Date.parse(JSON.parse(debtOf(secret) ?? '{}').since)
+    await eventually('the change is over for some seconds', async () => {
+      await cluster.get('secrets', 'later')
+      return cluster.rest.serverTime() > since + 7_000
+    })
+    await deployments(stage, ['later'], 'later')
+    await operator.stop()
+    await stage.operator()
+    await untilRestarted(cluster, ['deployments', 'earlier'], secret)
+    const mover = await moveCaches(cluster)
+    await untilClosed(cluster, 'later')
+    await mover.stop()
+    expect(await generation(cluster, 'later')).toBe(1)
+  })
+
+  test('a key that goes restarts who uses the Secret, unless it is required: then nothing changes', async () => {
+    await using stage = await setStage()
+    const { cluster, connect, vault } = stage
+    await stage.operator()
+    const fields = ['password', 'needed'].map((label) => ({ label, value: 'one' }))
+    const ids = ['free', 'required'].map((title) => connect.add(vault, { title, fields }))
+    await stage.item('free', 'free')
+    await stage.item('required', 'required', { spec: { requiredKeys: ['needed'] } })
+    for (const name of ['free', 'required']) {
+      await cluster.until('items', name, isReady)
+      await deployments(stage, [name], name)
+    }
+    for (const id of ids) connect.edit(id, { fields: [{ label: 'password', value: 'two' }] })
+    const secret = await untilValue(cluster, 'free', 'two')
+    expect(valueOf(secret, 'needed')).toBeUndefined()
+    await untilRestarted(cluster, ['deployments', 'free'], secret)
+    const item = await cluster.until('items', 'required', hasReason('MissingKeys'))
+    expect(condition(item, 'Ready')?.message).toContain('"needed"')
+    const kept = await cluster.get('secrets', 'required')
+    expect([valueOf(kept, 'password'), valueOf(kept, 'needed')]).toEqual(['one', 'one'])
+    expect(debtOf(kept)).toBeUndefined()
+    expect(await generation(cluster, 'required')).toBe(1)
   })
 
   test('only the annotation is patched while a user edits the workload all the time', async () => {
