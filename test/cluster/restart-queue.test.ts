@@ -308,6 +308,33 @@ describe.concurrent('restarts', () => {
     expect(await generation(cluster, 'required')).toBe(1)
   })
 
+  test('manifests that are applied again keep the restart, and its fields have our name', async () => {
+    await using stage = await setStage()
+    const { cluster, connect } = stage
+    await stage.operator()
+    const id = await synced(stage, 'gitops')
+    const manifest = aWorkload('gitops', usesAsEnv('gitops'), { spec: { replicas: 0 } })
+    await cluster.apply('deployments', manifest)
+    connect.set(id, 'password', 'two')
+    const secret = await untilValue(cluster, 'gitops', 'two')
+    const restarted = await untilRestarted(cluster, ['deployments', 'gitops'], secret)
+    const after = await cluster.apply('deployments', manifest)
+    expect(restartedFor(after)).toEqual([digestOf(secret)])
+    expect(after.metadata.generation).toBe(restarted.metadata.generation)
+    const fields = after.metadata.managedFields as { manager: string; fieldsV1: object }[]
+    const ours = fields.filter(({ manager }) => manager === 'keyferry')
+    const [[annotation] = []] = Object.entries(after['spec'].template.metadata.annotations)
+    expect(ours.map(({ fieldsV1 }) => fieldsV1)).toEqual([
+      {
+        'f:spec': {
+          'f:template': {
+            'f:metadata': { 'f:annotations': { '.': {}, [`f:${annotation}`]: {} } },
+          },
+        },
+      },
+    ])
+  })
+
   test('only the annotation is patched while a user edits the workload all the time', async () => {
     await using stage = await setStage()
     const { cluster, connect } = stage
