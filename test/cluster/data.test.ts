@@ -261,7 +261,7 @@ test('a reference that breaks later leaves the Secret as it was', async () => {
 
 test('keys that labels of all kinds give are keys to the API server, and no others', async () => {
   const { cluster } = stage
-  const labels = fc.sample(anyLabel, 1_500)
+  const labels = fc.sample(anyLabel, 5_000)
   const keys = new Set(labels.map(keyOfLabel).filter((key) => key !== undefined))
   expect(keys.size).toBeGreaterThan(300)
   const tryKeys = (all: Iterable<string>) =>

@@ -6,6 +6,7 @@ import { beforeAll, expect, inject, test } from 'vitest'
 import { readAudit } from '../support/audit.ts'
 import {
   applyCrd,
+  clusterOf,
   condition,
   hasReason,
   isReady,
@@ -330,8 +331,9 @@ test('a namespace goes while the operator works in it, which writes nothing to i
   const { cluster, connect, vault } = elsewhere
   connect.add(vault, { title: 'x', fields: [{ label: 'a', value: 'b' }] })
   // Where it lives is not where it works.
-  const worked = await elsewhere.another()
-  const { namespace } = worked
+  const namespace = `${cluster.namespace}-worked`
+  const worked = clusterOf(cluster.rest, namespace)
+  await cluster.create('namespaces', { metadata: { name: namespace } })
   await elsewhere.operator({ WATCH_NAMESPACE: namespace })
   for (let n = 0; n < 5; n += 1) {
     const spec = { itemPath: 'vaults/Production/items/x' }

@@ -308,6 +308,31 @@ describe.concurrent('restarts', () => {
     expect(await generation(cluster, 'required')).toBe(1)
   })
 
+  test('a debt whose annotation somebody takes off is written again, and paid', async () => {
+    await using stage = await setStage()
+    const { cluster, connect } = stage
+    let operator = await stage.operator({ RESTART_DELAY: '60' })
+    const id = await synced(stage, 'stripped')
+    await deployments(stage, ['stripped'], 'stripped')
+    connect.set(id, 'password', 'two')
+    const secret = await untilValue(cluster, 'stripped', 'two')
+    await cluster.until('items', 'stripped', (item) => condition(item, 'Restarting') !== undefined)
+    const strip = { metadata: { annotations: { 'keyferry.dev/restart': null } } }
+    await cluster.patch('secrets', 'stripped', strip)
+    await cluster.until('secrets', 'stripped', (one) => debtOf(one) !== undefined)
+    // Also where nobody looked.
+    await operator.stop()
+    await cluster.patch('secrets', 'stripped', strip)
+    operator = await stage.operator()
+    await untilRestarted(cluster, ['deployments', 'stripped'], secret)
+    const mover = await moveCaches(cluster)
+    await untilClosed(cluster, 'stripped')
+    await cluster.until('items', 'stripped', (item) => condition(item, 'Restarting') === undefined)
+    await mover.stop()
+    expect(await generation(cluster, 'stripped')).toBe(2)
+    await operator.stop()
+  })
+
   test('manifests that are applied again keep the restart, and its fields have our name', async () => {
     await using stage = await setStage()
     const { cluster, connect } = stage

@@ -4,14 +4,14 @@
  */
 import { formatItemPath } from '../../connect/item-path.ts'
 import { KeyferryError } from '../../errors.ts'
-import { ITEM_VERSION, RESTART } from '../annotations.ts'
+import { ITEM_VERSION } from '../annotations.ts'
 import { type AppliedItem, type Claim, conditionOf, openRefresh } from '../item.ts'
 import type { EventReason } from '../reasons.ts'
 import { type Content, type ItemContent, MAPPING_VERSION } from './content.ts'
-import { type Debt, parseDebt } from './debt.ts'
+import type { Debt } from './debt.ts'
 import { contentDigest } from './digest.ts'
 import { isMetadataInSync, metadataFor } from './metadata.ts'
-import { debtAfter } from './owed.ts'
+import { debtAfter, openDebt } from './owed.ts'
 import type { Ownership } from './ownership.ts'
 import { render } from './render.ts'
 import { type Applied, isApplied, type Verdict } from './status.ts'
@@ -188,7 +188,7 @@ function planAround(
 ): Decision {
   const { claim, policy, deadOwners } = seen
   const { meta, live } = present
-  const debt = parseDebt(meta.annotations[RESTART])
+  const debt = openDebt(seen, present)
   const mark = { ...markOf(given.verdict.applied, debt), itemVersion: given.version }
   const wanted = metadataFor(claim, policy, mark, { meta, deadOwners })
   const inSync = isMetadataInSync(wanted, meta)

@@ -35,7 +35,12 @@ export type SecretSight =
    */
   | { readonly kind: 'cached'; readonly meta: SecretMeta | undefined; readonly verified: boolean }
   /** As the API server answered in this run; undefined means there is none. */
-  | { readonly kind: 'read'; readonly secret: LiveSecret | undefined }
+  | {
+      readonly kind: 'read'
+      readonly secret: LiveSecret | undefined
+      /** As above; absent for a Secret that is not there. */
+      readonly verified?: boolean
+    }
 
 /** What the path of an item means at present. */
 export type Resolution =

@@ -55,7 +55,7 @@ describe('a reference finds', () => {
     ['nothing', '', 'a field without a value as an empty one'],
     ['ca.pem', 'pem', 'a file by its name'],
     ['CA.PEM', 'pem', 'a file by its name in another case'],
-    [`${'f1'.padEnd(26, '0')}`, 'pem', 'a file by its id'],
+    ['f1'.padEnd(26, '0'), 'pem', 'a file by its id'],
     ['both.pem', 'field', 'a field before a file'],
     ['Reader/in.pem', 'in', 'a file in its section'],
     ['site', 'https://a.example', 'a URL by its label'],

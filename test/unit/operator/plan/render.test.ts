@@ -162,6 +162,17 @@ describe('the content of a resource', () => {
     expect(textsFor(ofData({ a: 'op://v/i/dump?attribute=size' }), large)).toEqual({ a: '9999999' })
   })
 
+  test('is too large with the keys that a type adds', () => {
+    const value = 'x'.repeat(600_000)
+    const large = items(PATH, aContent(anItem({ fields: [{ label: 'private key', value }] })))
+    expect(textsFor(recipe({}), large)).toHaveProperty('private-key')
+    expect(faultOf(render(recipe({}, 'kubernetes.io/ssh-auth'), large, false))).toEqual({
+      reason: 'TooLarge',
+      message:
+        'The values have more than 1048576 bytes; the largest: private-key 600000, ssh-privatekey 600000.',
+    })
+  })
+
   test('names the keys that a type demands and no field gives', () => {
     const fault = faultOf(render(recipe({}, 'kubernetes.io/tls'), items(PATH), false))
     expect(fault).toEqual({

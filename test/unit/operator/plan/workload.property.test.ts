@@ -72,7 +72,7 @@ function* namedIn(value: unknown): Generator<string> {
 property(
   'every Secret that a pod names counts as used, and no other name does',
   fc.property(anyPod, fc.constantFrom('Deployment', 'StatefulSet', 'Rollout'), (pod, kind) => {
-    const { uses, pulls } = parseWorkload(kind as 'Deployment', {
+    const { uses, pulls } = parseWorkload(kind, {
       metadata: { namespace: 'n', name: 'w', uid: 'u', resourceVersion: '1' },
       spec: { template: { spec: pod } },
     })
