@@ -48,8 +48,8 @@ export function pathsOf(recipe: Recipe): Paths | Fault {
   }
 }
 
-/** Whether {@link pathsOf} found a fault. */
-export function isFault(found: Paths | Fault): found is Fault {
+/** Whether {@link pathsOf} or {@link render} found a fault. */
+export function isFault(found: Paths | Content | Fault): found is Fault {
   return 'reason' in found
 }
 
