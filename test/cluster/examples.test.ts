@@ -2,10 +2,11 @@
  * The examples in the guide: each is applied to a real API server and does what the guide says.
  */
 import { readFileSync } from 'node:fs'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, inject, test } from 'vitest'
 import { parse } from 'yaml'
 import { condition, isReady, type KubeObject, readCrd, textsOf } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
+import { run } from '../support/processes.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
 const examples = [...readFileSync('docs/resource.md', 'utf8').matchAll(/```yaml\n(.*?)```/gs)].map(
@@ -64,6 +65,23 @@ test('the values of the example with data are those that the guide promises', as
     type: 'git',
   })
   expect(secret['data']['keystore.p12']).toBe(Buffer.from([0, 255]).toString('base64'))
+})
+
+test('the list shows what the guide shows', async () => {
+  const { namespace } = stage.cluster
+  const env = { ...process.env, KUBECONFIG: inject('kubeconfig') }
+  const kubectl = inject('kubectl') || 'kubectl'
+  const lines = (await run(kubectl, ['get', 'opi', '-n', namespace], { env })).split('\n')
+  expect(lines[0]?.trim().split(/ +/)).toEqual([
+    'NAME',
+    'READY',
+    'REASON',
+    'SECRET',
+    'VERSION',
+    'AGE',
+  ])
+  const row = lines.find((line) => line.startsWith('database '))
+  expect(row).toMatch(/^database +True +Synced +database +1 +\d+s/)
 })
 
 test('the annotated workload gets its Secret', async () => {

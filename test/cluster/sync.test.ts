@@ -38,6 +38,14 @@ test('an item becomes a Secret with a key for each field, URL and file', async (
   expect(valueOf(secret, 'pass-word')).toBe('p\r\nq ')
   expect(secret['data']['key.bin']).toBe(binary.toString('base64'))
   expect(secret.metadata.labels).toMatchObject({ team: 'a', 'keyferry.dev/managed': 'true' })
+  expect(Object.keys(secret.metadata.annotations ?? {}).toSorted()).toEqual([
+    'keyferry.dev/applied',
+    'keyferry.dev/digest',
+    'keyferry.dev/instance',
+    'keyferry.dev/owner',
+    'operator.1password.io/item-path',
+    'operator.1password.io/item-version',
+  ])
   expect(secret.metadata.ownerReferences).toEqual([
     {
       apiVersion: 'onepassword.com/v1',
@@ -71,6 +79,39 @@ test('a change of the item reaches the Secret', async () => {
   const secret = await cluster.until('secrets', 'changing', (one) => valueOf(one, 'new') === 'x')
   expect(valueOf(secret, 'password')).toBe('two')
   expect(secret.metadata.annotations?.['operator.1password.io/item-version']).toBe('2')
+})
+
+test('an item stays meant while it bears the title, and is not found under another', async () => {
+  const { cluster, connect, vault } = stage
+  const fields = (value: string) => [{ label: 'password', value }]
+  const id = connect.add(vault, { title: 'Bound', fields: fields('bound') })
+  await stage.item('bound', 'Bound')
+  await cluster.until('items', 'bound', isReady)
+  const createdAt = '2020-01-01T00:00:00Z'
+  const older = connect.add(vault, { title: 'Bound', fields: fields('older'), createdAt })
+  connect.set(id, 'password', 'still bound')
+  await cluster.until('secrets', 'bound', (one) => valueOf(one, 'password') === 'still bound')
+  connect.remove(older)
+  connect.edit(id, { title: 'Renamed' })
+  await cluster.until('items', 'bound', hasReason('ItemNotFound'))
+  expect(valueOf(await cluster.get('secrets', 'bound'), 'password')).toBe('still bound')
+  connect.edit(id, { title: 'Bound', fields: fields('back') })
+  await cluster.until('secrets', 'bound', (one) => valueOf(one, 'password') === 'back')
+  await cluster.until('items', 'bound', isReady)
+})
+
+test('the key of digests is an immutable Secret that no resource can have', async () => {
+  const { cluster, connect, vault } = stage
+  const name = 'keyferry-digest-key'
+  const key = await cluster.get('secrets', name)
+  expect(key['immutable']).toBe(true)
+  connect.add(vault, { title: name, fields: [{ label: 'key', value: 'x' }] })
+  await stage.item(name, name, { spec: { existingSecret: 'Adopt' } })
+  await cluster.patch('secrets', name, {
+    metadata: { annotations: { 'keyferry.dev/adopt': 'true' } },
+  })
+  await cluster.until('items', name, hasReason('NotOurSecret'))
+  expect((await cluster.get('secrets', name))['data']).toEqual(key['data'])
 })
 
 test('a label that gives no legal key is reported, and the rest is synced', async () => {

@@ -219,7 +219,8 @@ function planContent(
   const { data } = content
   const identity = identityOf(claim)
   const digest = contentDigest(policy.digestKey, { ...identity, data })
-  if (present?.live?.immutable && hasType(claim, present) && digest !== present.digest) {
+  // The digest covers the type: a new one would take an immutable Secret away as well.
+  if (present?.live?.immutable && digest !== present.digest) {
     return fail(seen, 'SecretImmutable', `Secret ${identity.name} is immutable.`)
   }
   const applied = appliedBy(seen, items, { digest, keys: [...data.keys()].toSorted() })
@@ -244,7 +245,7 @@ function planContent(
     restarting: debt !== undefined,
     trouble: undefined,
   }
-  const immutable = present?.live?.immutable === true && hasType(claim, present)
+  const immutable = present?.live?.immutable === true
   const manifest: SecretManifest = { ...identity, ...wanted, immutable, data }
   const plan = conclude(seen, verdict, same ? undefined : writeOf(manifest, present))
   return finish(seen, { ...plan, ...aftermath(seen, present, items, digest) })
