@@ -2,7 +2,7 @@
  * Pages of docs/ that are made from the code. `node .ci/docs.ts` writes them; a test compares them.
  */
 import { writeFile } from 'node:fs/promises'
-import { REASONS } from '../src/operator/reasons.ts'
+import { NOTICES, REASONS } from '../src/operator/reasons.ts'
 import { flagOf, SETTINGS, type SettingInfo, type SettingKind } from '../src/settings/settings.ts'
 
 const MADE = '<!-- Made from the code by `npm run docs`; edit the code instead. -->\n\n'
@@ -59,26 +59,61 @@ const KINDS = {
   person: 'A person is needed: Ready is False, the last good content stays',
 } as const
 
+const CONDITIONS = [
+  [
+    '`Ready`',
+    'always',
+    'The Secret is as it should be (True), is not (False), or that is not known yet (Unknown). Its reason is one of those above.',
+  ],
+  [
+    '`Reconciling`',
+    'while Ready is Unknown',
+    'The first attempt for this generation has not ended, or its cause may pass within two minutes.',
+  ],
+  [
+    '`Stalled`',
+    'while only a person can help',
+    'Keyferry waits for a change of the resource, the item or the cluster.',
+  ],
+  [
+    '`Stale`',
+    'after two minutes without Connect',
+    'The Secret holds the last good content. Ready turns False after STALE_AFTER.',
+  ],
+  ['`Restarting`', 'while a restart is owed', 'Its reason is `RestartOwed`.'],
+]
+
+type Told = { readonly meaning: string; readonly remedy: string }
+
+function tableOf(reasons: readonly (readonly [string, Told])[]): readonly string[] {
+  const rows = reasons.map(
+    ([name, { meaning, remedy }]) => `| \`${name}\` | ${meaning} | ${remedy} |`,
+  )
+  return ['| reason | meaning | remedy |', '| --- | --- | --- |', ...rows, '']
+}
+
 function reasonsPage(): string {
-  const parts = Object.entries(KINDS).map(([kind, title]) => {
-    const rows = Object.entries(REASONS)
-      .filter(([, info]) => info.kind === kind)
-      .map(([reason, { meaning, remedy }]) => `| \`${reason}\` | ${meaning} | ${remedy} |`)
-    return [
-      `## ${title}`,
-      '',
-      '| reason | meaning | remedy |',
-      '| --- | --- | --- |',
-      ...rows,
-      '',
-    ].join('\n')
+  const parts = Object.entries(KINDS).flatMap(([kind, title]) => {
+    const reasons = Object.entries(REASONS).filter(([, info]) => info.kind === kind)
+    return [`## ${title}`, '', ...tableOf(reasons)]
   })
   return [
     '# Reasons',
     '',
     'What `kubectl get onepassworditems` shows in its column REASON, conditions and Events carry, and metrics count. The list is closed.',
     '',
-    parts.join('\n'),
+    ...parts,
+    '## Told besides, in Events and other conditions',
+    '',
+    'A successful sync makes no Event. Events of failures carry the reasons above, once each for a generation.',
+    '',
+    ...tableOf(Object.entries(NOTICES)),
+    '## Conditions of a resource',
+    '',
+    '| condition | is there | meaning |',
+    '| --- | --- | --- |',
+    ...CONDITIONS.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
   ].join('\n')
 }
 

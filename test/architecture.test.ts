@@ -41,6 +41,25 @@ describe('documentation', () => {
     expect(named.length).toBeGreaterThan(20)
   })
 
+  test('names the test of each scenario as it is', () => {
+    const page = read('docs/decisions/0030-scenarios-and-their-tests.md')
+    const rows = [...page.matchAll(/^\| ([^|]+) \| `(test\/[^`]+)` \| (.+) \|$/gm)]
+    const scenarios = rows.map(([, scenario = '', file = '', title = '']) => ({
+      scenario,
+      file,
+      title,
+    }))
+    const isThere = ({ file, title }: { file: string; title: string }) =>
+      ["'", '"', '`'].some((quote) => read(file).includes(quote + title + quote))
+    expect(scenarios.filter((one) => !isThere(one))).toEqual([])
+    const covered = new Set(scenarios.map(({ scenario }) => scenario.split(' ', 1)[0]))
+    const all = { P: 15, D: 12, E: 13, F: 12 }
+    const wanted = Object.entries(all).flatMap(([letter, count]) =>
+      Array.from({ length: count }, (_, n) => `${letter}${n + 1}`),
+    )
+    expect(wanted.filter((one) => !covered.has(one))).toEqual([])
+  })
+
   test('covers every export of the sources', () => {
     const bare = sources.flatMap((file) => {
       const lines = read(file).split('\n')
@@ -85,6 +104,20 @@ describe('layers', () => {
   })
 })
 
+/** What the operator has rights on. */
+const TOUCHED = [
+  'daemonsets',
+  'deployments',
+  'events',
+  'leases',
+  'namespaces',
+  'onepassworditems',
+  'onepassworditems/status',
+  'rollouts',
+  'secrets',
+  'statefulsets',
+]
+
 describe('manifests', () => {
   test('the CRD is of the resource that the operator serves', () => {
     const crd = parse(read('crds/onepassword.com_onepassworditems.yaml'))
@@ -106,6 +139,29 @@ describe('manifests', () => {
     expect(served.filter(elsewhere)).toEqual([
       { apiGroups: [''], resources: ['namespaces'], verbs: ['get'] },
     ])
+  })
+
+  test('ask for no right on what the operator never touches, for no root and no moving tag', () => {
+    const objects = globSync('deploy/base/*.yaml').flatMap((file) =>
+      parseAllDocuments(read(file)).map((document) => document.toJSON()),
+    )
+    const rules: { resources: string[]; verbs: string[] }[] = objects.flatMap(
+      ({ rules = [] }) => rules,
+    )
+    const touched = new Set(rules.flatMap(({ resources }) => resources))
+    expect([...touched].toSorted()).toEqual(TOUCHED)
+    expect(rules.flatMap(({ verbs }) => verbs)).not.toContain('*')
+    const [{ spec }] = objects.filter(({ kind }) => kind === 'Deployment')
+    const { containers, initContainers, securityContext } = spec.template.spec
+    expect(initContainers).toBeUndefined()
+    expect(securityContext.runAsNonRoot).toBe(true)
+    for (const { image, securityContext } of containers) {
+      expect(image).toMatch(/:\d|@sha256:/)
+      expect(securityContext).toMatchObject({
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+      })
+    }
   })
 
   test('name no setting that does not exist', () => {

@@ -125,6 +125,11 @@ export const itemSchema = z.extend(itemSummarySchema, {
 })
 export type Item = z.infer<typeof itemSchema>
 
+/** A whole item from JSON of the Connect API or of `op item get`; undefined when it is none. */
+export function parseItem(json: unknown): Item | undefined {
+  return parse(itemSchema, json)
+}
+
 /** One request of the past, as the server recorded it. */
 export const activitySchema = z.object({
   requestId: text,

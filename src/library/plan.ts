@@ -9,10 +9,17 @@
  *
  * The whole decision, with ownership, status and restarts, is `planSync`.
  */
+export { type Item, parseItem } from '../connect/model.ts'
 export { SecretValue } from '../connect/secret-value.ts'
 export { type Claim, type ItemSpec, type ItemStatus, parseClaim } from '../operator/item.ts'
-export { type Content, type ItemContent, MAPPING_VERSION } from '../operator/plan/content.ts'
-export { type DigestKey, digestKey } from '../operator/plan/digest.ts'
+export {
+  type Content,
+  contentOfItem,
+  type ItemContent,
+  MAPPING_VERSION,
+} from '../operator/plan/content.ts'
+export { contentDigest, type DigestKey, digestKey } from '../operator/plan/digest.ts'
+export { keyOfLabel } from '../operator/plan/names.ts'
 export { planSync } from '../operator/plan/plan.ts'
 export {
   type Fault,

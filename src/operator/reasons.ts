@@ -184,3 +184,50 @@ export const REASONS = {
 
 /** A reason of the closed list. */
 export type Reason = keyof typeof REASONS
+
+/** What is told besides: in Events of what was done or is left to do, and in other conditions. */
+export const NOTICES = {
+  SecretTakenOver: {
+    meaning: 'The Secret was somebody else’s or the former operator’s; its resource has it now.',
+    remedy: 'Nothing to do.',
+  },
+  SecretRepaired: {
+    meaning: 'Somebody changed the content of the Secret, and it was put right.',
+    remedy: 'Find out who changes it: the managedFields of the Secret name the writer.',
+  },
+  SecretRestored: {
+    meaning: 'Somebody deleted the Secret, and it was written again.',
+    remedy: 'Delete the resource to be rid of the Secret.',
+  },
+  SecretTypeChanged: {
+    meaning: 'The Secret was deleted and created at once, because a type cannot be changed.',
+    remedy: 'Nothing to do.',
+  },
+  RestartOwed: {
+    meaning: 'Reason of the condition Restarting: workloads have to restart for the new content.',
+    remedy: 'Nothing to do; the condition goes once all of them were restarted.',
+  },
+  Restarted: {
+    meaning: 'The workload was restarted for new content, or its template was marked.',
+    remedy: 'Do what the message leaves to do: resume what is paused, delete pods of OnDelete.',
+  },
+  RestartDue: {
+    meaning: 'A Secret has new content, and the workload wants to be told instead of restarted.',
+    remedy: 'Restart the workload when it suits.',
+  },
+  RestartUnclear: {
+    meaning: 'Nothing was restarted: auto-restart is neither true, false nor notify.',
+    remedy: 'Correct the annotation on the resource, the workload or the namespace.',
+  },
+  RestartNotPossible: {
+    meaning: 'The workload was not restarted, for the cause that the message gives.',
+    remedy: 'Restart it by hand, and let what puts its template back ignore our annotations.',
+  },
+  ConnectAnswers: {
+    meaning: 'On the operator’s Pod: the Connect server answers again.',
+    remedy: 'Nothing to do.',
+  },
+} as const satisfies Record<string, Omit<ReasonInfo, 'kind'>>
+
+/** A reason of an Event: of {@link REASONS}, or of {@link NOTICES}. */
+export type EventReason = Reason | keyof typeof NOTICES

@@ -2,7 +2,10 @@
  * Keys of one's own: what `spec.data` may say, and what comes of it.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
+import * as fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
+import { isLegalKey, keyOfLabel } from '../../src/operator/plan/names.ts'
+import { anyLabel } from '../builders/arbitrary.ts'
 import {
   condition,
   hasReason,
@@ -254,4 +257,46 @@ test('a reference that breaks later leaves the Secret as it was', async () => {
   connect.edit(id, { fields: [{ label: 'b', value: 'two' }] })
   await cluster.until('items', 'breaks', hasReason('FieldNotFound'))
   expect(textsOf(await cluster.get('secrets', 'breaks'))).toEqual({ a: 'kept', b: 'one' })
+})
+
+test('keys that labels of all kinds give are keys to the API server, and no others', async () => {
+  const { cluster } = stage
+  const labels = fc.sample(anyLabel, 5_000)
+  const keys = new Set(labels.map(keyOfLabel).filter((key) => key !== undefined))
+  expect(keys.size).toBeGreaterThan(300)
+  const tryKeys = (all: Iterable<string>) =>
+    cluster.rest.send(
+      {
+        method: 'POST',
+        path: `/api/v1/namespaces/${cluster.namespace}/secrets`,
+        query: { dryRun: 'All' },
+        body: {
+          apiVersion: 'v1',
+          kind: 'Secret',
+          metadata: { generateName: 'keys-' },
+          data: Object.fromEntries([...all].map((key) => [key, 'eA=='])),
+        },
+      },
+      AbortSignal.timeout(20_000),
+    )
+  await tryKeys(keys)
+  const illegal = [...new Set(labels)].filter((label) => !isLegalKey(label)).slice(0, 40)
+  const refused = await Promise.allSettled(illegal.map((label) => tryKeys([label])))
+  expect(refused.filter(({ status }) => status === 'fulfilled')).toEqual([])
+})
+
+test('whatever a path holds, it is looked up and never part of a URL', async () => {
+  const { cluster, connect } = stage
+  const odd = ['..', '%2e%2e', 'a%2Fb', '" or title eq "', 'a?b#c', 'ＡrgoCD', '*', '\\..\\']
+  for (const [n, name] of odd.entries()) {
+    await stage.item(`odd-${n}`, '', { spec: { itemPath: `vaults/${name}/items/${name}` } })
+    await stage.item(`odd-item-${n}`, name)
+  }
+  for (const n of odd.keys()) {
+    await cluster.until('items', `odd-${n}`, hasReason('VaultNotFound'))
+    await cluster.until('items', `odd-item-${n}`, hasReason('ItemNotFound'))
+  }
+  const urls =
+    /^GET \/v1\/vaults(?:\/[a-z0-9]{26}\/items(?:\/[a-z0-9]{26}(?:\/files\/[a-z0-9]{26}\/content)?)?)?$/
+  expect(connect.requests.filter((one) => !urls.test(one))).toEqual([])
 })

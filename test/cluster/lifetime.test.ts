@@ -2,9 +2,11 @@
  * From the first claim to a Secret to its end: renamed, retained, adopted, contested, missing
  * upstream.
  */
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, inject, test } from 'vitest'
+import { readAudit } from '../support/audit.ts'
 import {
   applyCrd,
+  clusterOf,
   condition,
   hasReason,
   isReady,
@@ -322,6 +324,31 @@ test('a namespace goes with everything in it, also without the operator', async 
   await operator.stop()
   await elsewhere.close()
   await stage.cluster.untilGone('namespaces', cluster.namespace)
+})
+
+test('a namespace goes while the operator works in it, which writes nothing to it any more', async () => {
+  await using elsewhere = await setStage()
+  const { cluster, connect, vault } = elsewhere
+  connect.add(vault, { title: 'x', fields: [{ label: 'a', value: 'b' }] })
+  // Where it lives is not where it works.
+  const namespace = `${cluster.namespace}-worked`
+  const worked = clusterOf(cluster.rest, namespace)
+  await cluster.create('namespaces', { metadata: { name: namespace } })
+  await elsewhere.operator({ WATCH_NAMESPACE: namespace })
+  for (let n = 0; n < 5; n += 1) {
+    const spec = { itemPath: 'vaults/Production/items/x' }
+    await worked.create('items', { metadata: { name: `x-${n}` }, spec })
+  }
+  for (let n = 0; n < 5; n += 1) await worked.until('items', `x-${n}`, isReady)
+  await worked.delete('namespaces', namespace)
+  await cluster.untilGone('namespaces', namespace)
+  const all = (await readAudit(inject('auditLog'))).filter((one) => one.namespace === namespace)
+  const creates = all.filter(({ userAgent, resource, verb }) => {
+    return userAgent.startsWith('keyferry/') && resource === 'secrets' && verb === 'create'
+  })
+  // One attempt each may have been under way; a refusal of a terminating namespace is final.
+  expect(creates.filter(({ code }) => code >= 300).length).toBeLessThanOrEqual(5)
+  expect(creates.filter(({ code }) => code === 201)).toHaveLength(5)
 })
 
 test('the CRD goes with all resources, also without the operator, and may come back', async () => {

@@ -149,6 +149,21 @@ test('metadata that the API server refuses is told and leaves the Secret as it i
   expect(metadata.resourceVersion).toBe(before.metadata.resourceVersion)
 })
 
+test('annotations of more than Kubernetes takes are told and leave the Secret as it is', async () => {
+  const { cluster } = stage
+  await synced('bulky')
+  const before = await secretOf('bulky')
+  const many = Array.from({ length: 20 }, (_, n) => [`note-${n}`, 'x'.repeat(15_000)] as const)
+  await cluster.patch('items', 'bulky', {
+    spec: { secretMetadata: { annotations: Object.fromEntries(many) } },
+  })
+  const item = await cluster.until('items', 'bulky', hasReason('SecretInvalid'))
+  expect(condition(item, 'Ready')?.message).toContain('annotations')
+  expect((await secretOf('bulky')).metadata.resourceVersion).toBe(before.metadata.resourceVersion)
+  await cluster.patch('items', 'bulky', { spec: { secretMetadata: null } })
+  await cluster.until('items', 'bulky', isReady)
+})
+
 test('keys that are required and missing leave the Secret as it is until they come', async () => {
   const { cluster, connect } = stage
   const id = await synced('required', { spec: { requiredKeys: ['username', 'password'] } })

@@ -103,6 +103,59 @@ test('a Secret that another controller owns is foreign even with the former anno
   expect(valueOf(await cluster.get('secrets', 'owned'), 'password')).toBe('theirs')
 })
 
+test('what another manager applied is nobody’s to take, and what it adds to ours stays or goes', async () => {
+  const { cluster } = stage
+  anItem('applied')
+  const theirs = { metadata: { name: 'applied', labels: { app: 'x' } }, stringData: { a: 'b' } }
+  const before = await cluster.apply('secrets', theirs)
+  await stage.item('applied', 'applied')
+  await cluster.until('items', 'applied', reasonIs('NotOurSecret'))
+  const { metadata } = await cluster.get('secrets', 'applied')
+  expect(metadata.resourceVersion).toBe(before.metadata.resourceVersion)
+
+  anItem('shared')
+  await stage.item('shared', 'shared')
+  await cluster.until('items', 'shared', isReady)
+  const added = { metadata: { name: 'shared', labels: { app: 'x' } }, stringData: { more: 'y' } }
+  await cluster.apply('secrets', added)
+  const after = await cluster.until('secrets', 'shared', (one) => !('more' in one['data']))
+  expect(after.metadata.labels).toMatchObject({ app: 'x', 'keyferry.dev/managed': 'true' })
+  expect(valueOf(after, 'password')).toBe('ours')
+})
+
+test('an owner reference that is taken off comes back; who loses all marks besides is foreign', async () => {
+  const { cluster } = stage
+  anItem('unowned')
+  const { uid } = (await stage.item('unowned', 'unowned')).metadata
+  await cluster.until('items', 'unowned', isReady)
+  await cluster.patch('secrets', 'unowned', { metadata: { ownerReferences: null } })
+  await cluster.until('secrets', 'unowned', ({ metadata }) => {
+    return metadata.ownerReferences?.[0]?.uid === uid
+  })
+  await cluster.patch('secrets', 'unowned', {
+    metadata: { ownerReferences: null, annotations: null, labels: null },
+    data: { password: 'dGhlaXJz' },
+  })
+  await cluster.until('items', 'unowned', reasonIs('NotOurSecret'))
+  const secret = await cluster.get('secrets', 'unowned')
+  expect(valueOf(secret, 'password')).toBe('theirs')
+  await cluster.delete('items', 'unowned')
+  await cluster.untilGone('items', 'unowned')
+  expect((await cluster.get('secrets', 'unowned')).metadata.uid).toBe(secret.metadata.uid)
+})
+
+test('the Secret goes with its resource while Connect is down', async () => {
+  const { cluster, connect } = stage
+  anItem('offline')
+  await stage.item('offline', 'offline')
+  await cluster.until('items', 'offline', isReady)
+  connect.intercept = (_request, response) => response.destroy() !== undefined
+  await cluster.delete('items', 'offline')
+  await cluster.untilGone('secrets', 'offline')
+  await cluster.untilGone('items', 'offline')
+  connect.intercept = undefined
+})
+
 function deployment(name: string) {
   const labels = { app: name }
   return {

@@ -195,6 +195,22 @@ describe.concurrent('new content', () => {
     expect(await notesOn('kept-plain')).toContain('a controller keeps its pod template')
   })
 
+  test('a Deployment of an autoscaler keeps the number of replicas that that set', async () => {
+    const { cluster } = stage
+    const id = await synced(stage, 'scaled')
+    await cluster.create('deployments', aWorkload('scaled', usesAsEnv('scaled')))
+    const path = `/apis/apps/v1/namespaces/${cluster.namespace}/deployments/scaled/scale`
+    const body = { spec: { replicas: 3 } }
+    await cluster.rest.send(
+      { method: 'PATCH', patch: 'merge', path, body },
+      AbortSignal.timeout(10_000),
+    )
+    const secret = await change(id, 'scaled')
+    const after = await untilRestarted(cluster, ['deployments', 'scaled'], secret)
+    expect(after['spec'].replicas).toBe(3)
+    expect(after.metadata.generation).toBe(3)
+  })
+
   test('a workload that is being deleted is left alone', async () => {
     const { cluster } = stage
     const id = await synced(stage, 'leaving')

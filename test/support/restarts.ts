@@ -2,6 +2,8 @@
  * What tests of restarts look at: the digest and the debt on a Secret, and what a workload was
  * restarted for.
  */
+import { inject } from 'vitest'
+import { type AuditRecord, readAudit } from './audit.ts'
 import { type Cluster, isReady, type Kind, type KubeObject, valueOf } from './cluster.ts'
 import type { ItemOptions, Stage } from './stage.ts'
 
@@ -86,6 +88,27 @@ export const usesAsEnv = (secret: string) => ({
     { name: 'app', image: 'example.invalid/app', envFrom: [{ secretRef: { name: secret } }] },
   ],
 })
+
+/** Deployments without pods that use a Secret and want restarts. */
+export async function idleDeployments(
+  cluster: Cluster,
+  names: readonly string[],
+  secret: string,
+): Promise<void> {
+  for (const name of names) {
+    const spec = { replicas: 0 }
+    await cluster.create('deployments', aWorkload(name, usesAsEnv(secret), { spec }))
+  }
+}
+
+/** Patches of Deployments that operators made in the namespace, as the API server saw them. */
+export async function workloadPatches({ namespace }: Cluster): Promise<AuditRecord[]> {
+  const all = await readAudit(inject('auditLog'))
+  return all.filter((record) => {
+    const ours = record.userAgent.startsWith('keyferry/') && record.namespace === namespace
+    return ours && record.resource === 'deployments' && record.verb === 'patch'
+  })
+}
 
 const MOVE_MS = 500
 

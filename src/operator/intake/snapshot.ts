@@ -118,7 +118,8 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
     const secret = await readSecret(deps, secretKeyOf(claim), signal)
     if (secret && isOverwritten(claim, secret)) deps.history.metIncumbent(keyOf(claim))
     const deadOwners = await deadAmong(deps.rest, secret, claim, signal)
-    return { secret: { kind: 'read', secret }, deadOwners }
+    const verified = secret !== undefined && isVerified(claim, secret, deps.versions)
+    return { secret: { kind: 'read', secret, verified }, deadOwners }
   },
   async instance({ rest }, { secret }, signal) {
     const live = secret.kind === 'read' ? secret.secret : undefined

@@ -81,7 +81,7 @@ export function completeForType(
   data: Data,
   items: readonly ItemContent[],
 ): { readonly data: Data; readonly missing: readonly string[] } {
-  const builder = BUILDERS[type]
+  const builder = isBuiltType(type) ? BUILDERS[type] : undefined
   if (builder === undefined) return { data, missing: [] }
   const complete = new Map(data)
   const lacks = builder.demands.filter((key) => !complete.has(key))
@@ -171,7 +171,8 @@ function readable(key: SecretValue): SecretValue {
 
 /** Whether Secrets of this type are completed by a builder. */
 export function isBuiltType(type: string): boolean {
-  return type in BUILDERS
+  // A type is any text, also `constructor`, which every object has by nature.
+  return Object.hasOwn(BUILDERS, type)
 }
 
 /** Types by which a Secret would mint credentials or steer other tools: never written. */

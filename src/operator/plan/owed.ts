@@ -46,10 +46,17 @@ function digestBefore({ claim }: Snapshot): string | undefined {
   return secretName === claim.spec.secretName ? digest : undefined
 }
 
-/** The debt on the Secret, or the one that a deleted Secret took with it. */
-function openDebt(seen: Snapshot, present: PresentContent | undefined): Debt | undefined {
-  if (present) return parseDebt(present.meta.annotations[RESTART])
-  const { claim, now } = seen
+/**
+ * The debt on the Secret, or the one that it lost: with the Secret itself, or because somebody else
+ * took the annotation off, which only we may.
+ */
+export function openDebt(
+  seen: Snapshot,
+  present: Pick<PresentContent, 'meta'> | undefined,
+): Debt | undefined {
+  const debt = parseDebt(present?.meta.annotations[RESTART])
+  const { claim, now, secret } = seen
+  if (debt || (present && secret.verified !== false)) return debt
   const digest = digestBefore(seen)
   const owed = conditionOf(claim.status, 'Restarting')?.status === 'True'
   return owed && digest ? { digest, since: timestamp(now), gaveUp: [] } : undefined

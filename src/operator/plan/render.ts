@@ -48,8 +48,8 @@ export function pathsOf(recipe: Recipe): Paths | Fault {
   }
 }
 
-/** Whether {@link pathsOf} found a fault. */
-export function isFault(found: Paths | Fault): found is Fault {
+/** Whether {@link pathsOf} or {@link render} found a fault. */
+export function isFault(found: Paths | Content | Fault): found is Fault {
   return 'reason' in found
 }
 
@@ -120,6 +120,10 @@ function complete(
   items: readonly ItemContent[],
 ): Content | Fault {
   const { data, missing } = completeForType(type, content.data, items)
+  const built = [...data].filter(([key]) => !content.data.has(key))
+  const sizes = built.map(([key, { byteLength }]) => [key, byteLength] as const)
+  const whole = { ...content, data, sizes: new Map([...content.sizes, ...sizes]) }
+  if (!fits(whole)) return tooLarge(whole)
   if (missing.length > 0) {
     const keys = missing.join(' and ')
     return {
@@ -133,7 +137,7 @@ function complete(
     return { reason: 'MissingKeys', message: `Required keys are missing: ${keys}.` }
   }
   if (data.size === 0) return { reason: 'NoKeys', message: 'No field gives a key with a value.' }
-  return { ...content, data }
+  return whole
 }
 
 interface Rendered {

@@ -4,13 +4,14 @@
  */
 import { formatItemPath } from '../../connect/item-path.ts'
 import { KeyferryError } from '../../errors.ts'
-import { ITEM_VERSION, RESTART } from '../annotations.ts'
+import { ITEM_VERSION } from '../annotations.ts'
 import { type AppliedItem, type Claim, conditionOf, openRefresh } from '../item.ts'
+import type { EventReason } from '../reasons.ts'
 import { type Content, type ItemContent, MAPPING_VERSION } from './content.ts'
-import { type Debt, parseDebt } from './debt.ts'
+import type { Debt } from './debt.ts'
 import { contentDigest } from './digest.ts'
 import { isMetadataInSync, metadataFor } from './metadata.ts'
-import { debtAfter } from './owed.ts'
+import { debtAfter, openDebt } from './owed.ts'
 import type { Ownership } from './ownership.ts'
 import { render } from './render.ts'
 import { type Applied, isApplied, type Verdict } from './status.ts'
@@ -187,7 +188,7 @@ function planAround(
 ): Decision {
   const { claim, policy, deadOwners } = seen
   const { meta, live } = present
-  const debt = parseDebt(meta.annotations[RESTART])
+  const debt = openDebt(seen, present)
   const mark = { ...markOf(given.verdict.applied, debt), itemVersion: given.version }
   const wanted = metadataFor(claim, policy, mark, { meta, deadOwners })
   const inSync = isMetadataInSync(wanted, meta)
@@ -218,7 +219,8 @@ function planContent(
   const { data } = content
   const identity = identityOf(claim)
   const digest = contentDigest(policy.digestKey, { ...identity, data })
-  if (present?.live?.immutable && hasType(claim, present) && digest !== present.digest) {
+  // The digest covers the type: a new one would take an immutable Secret away as well.
+  if (present?.live?.immutable && digest !== present.digest) {
     return fail(seen, 'SecretImmutable', `Secret ${identity.name} is immutable.`)
   }
   const applied = appliedBy(seen, items, { digest, keys: [...data.keys()].toSorted() })
@@ -243,7 +245,7 @@ function planContent(
     restarting: debt !== undefined,
     trouble: undefined,
   }
-  const immutable = present?.live?.immutable === true && hasType(claim, present)
+  const immutable = present?.live?.immutable === true
   const manifest: SecretManifest = { ...identity, ...wanted, immutable, data }
   const plan = conclude(seen, verdict, same ? undefined : writeOf(manifest, present))
   return finish(seen, { ...plan, ...aftermath(seen, present, items, digest) })
@@ -280,7 +282,7 @@ function takeOverEvents({ spec }: Claim, { ownership }: Present): EventDraft[] {
   return [normal('SecretTakenOver', `Took over Secret ${spec.secretName}.`)]
 }
 
-function normal(reason: string, note: string): EventDraft {
+function normal(reason: EventReason, note: string): EventDraft {
   return { type: 'Normal', reason, action: 'Sync', note }
 }
 

@@ -5,7 +5,7 @@
  */
 import { REFRESH } from '../annotations.ts'
 import { type Claim, type Condition, conditionOf, type ItemStatus } from '../item.ts'
-import { type Reason, REASONS } from '../reasons.ts'
+import { type EventReason, type Reason, REASONS } from '../reasons.ts'
 import { timestamp } from './debt.ts'
 import { isEqual } from './equal.ts'
 
@@ -107,7 +107,8 @@ function conditionsAfter(claim: Claim, verdict: Verdict, context: StatusContext)
   }
   if (isRestarting(claim, verdict)) {
     const message = 'Workloads that use the Secret are being restarted for its new content.'
-    wanted.push({ type: 'Restarting', status: 'True', reason: 'RestartOwed', message })
+    const reason: EventReason = 'RestartOwed'
+    wanted.push({ type: 'Restarting', status: 'True', reason, message })
   }
   return wanted.map((condition) => dated(claim, condition, context))
 }

@@ -7,7 +7,7 @@ import type { SecretValue } from '../../connect/secret-value.ts'
 import type { KeyferryError } from '../../errors.ts'
 import type { Tracked } from '../../kube/resource.ts'
 import type { Claim, ItemStatus, OwnerReference, Texts } from '../item.ts'
-import type { Reason } from '../reasons.ts'
+import type { EventReason, Reason } from '../reasons.ts'
 import type { ItemContent } from './content.ts'
 import type { DigestKey } from './digest.ts'
 
@@ -35,7 +35,12 @@ export type SecretSight =
    */
   | { readonly kind: 'cached'; readonly meta: SecretMeta | undefined; readonly verified: boolean }
   /** As the API server answered in this run; undefined means there is none. */
-  | { readonly kind: 'read'; readonly secret: LiveSecret | undefined }
+  | {
+      readonly kind: 'read'
+      readonly secret: LiveSecret | undefined
+      /** As above; absent for a Secret that is not there. */
+      readonly verified?: boolean
+    }
 
 /** What the path of an item means at present. */
 export type Resolution =
@@ -146,7 +151,7 @@ export type SecretWrite =
 /** An Event to tell. Its name derives from object, reason and generation, so repeats are one. */
 export interface EventDraft {
   readonly type: 'Normal' | 'Warning'
-  readonly reason: string
+  readonly reason: EventReason
   readonly action: string
   readonly note: string
 }

@@ -226,6 +226,11 @@ describe('a Secret that exists', () => {
     const changed = withItem(seen, anItem({ version: 2, fields: [{ label: 'a', value: 'b' }] }))
     const secret = { kind: 'read', secret: immutable } as const
     expect(readyOf({ ...changed, secret })).toMatchObject({ reason: 'SecretImmutable' })
+    const retyped = { ...seen.claim, generation: 2, type: 'kubernetes.io/basic-auth' }
+    const { content } = aSnapshot()
+    expect(readyOf({ ...seen, claim: retyped, secret, content })).toMatchObject({
+      reason: 'SecretImmutable',
+    })
     const plan = planOf({ ...seen, secret })
     expect(manifestOf(plan).immutable).toBe(true)
     expect(manifestOf(plan).labels).toEqual({ 'keyferry.dev/managed': 'true' })
