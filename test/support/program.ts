@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { ended, type Ran, run, runToEnd } from './run.ts'
 
 const ROOT = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))))
-const PROGRAM = path.join(ROOT, 'dist', 'keyferry.mjs')
+/** The program as it is released. */
+export const PROGRAM: string = path.join(ROOT, 'dist', 'keyferry.mjs')
 
 /** Builds the program as it is released: once for a run of tests, before any of them. */
 export async function buildProgram(): Promise<void> {
