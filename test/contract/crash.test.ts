@@ -183,7 +183,9 @@ test(`nothing acknowledged is lost, and nothing is half there, in ${ROUNDS} kill
     const acked = sum(lanes, 'acked')
     const rotations = lanes.map((lane) => lane.rotations)
     const [begun, ended] = [sum(rotations, 'begun'), sum(rotations, 'ended')]
-    tell(`${ROUNDS} kills, ${acked} acknowledged writes, ${begun} rotations, ${ended} of them whole`)
+    tell(
+      `${ROUNDS} kills, ${acked} acknowledged writes, ${begun} rotations, ${ended} of them whole`,
+    )
     expect(acked).toBeGreaterThan(ROUNDS)
     expect(begun).toBeGreaterThan(ROUNDS / ROTATE_EVERY / 2)
   } finally {
