@@ -100,6 +100,18 @@ describe('a store whose files were changed', () => {
     }
   })
 
+  test('is refused, and let go of, when the name of a column is damaged', async () => {
+    await restoreFiles()
+    const at = whole.indexOf('version INTEGER')
+    expect(at).toBeGreaterThan(0)
+    const changed = Buffer.from(whole)
+    changed[at] = 'w'.charCodeAt(0)
+    await writeFile(file, changed)
+    expect(await outcome()).toBe('refused')
+    await restoreFiles()
+    expect(await outcome()).toBe('same')
+  })
+
   const edits: [string, string][] = [
     [
       'two items exchanged',
