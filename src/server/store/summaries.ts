@@ -90,26 +90,10 @@ export function createSummaries(
   summarise: (item: Item) => Summary,
   limitBytes: number,
 ): Summaries {
-  const entries = new Map<string, Entry>()
+  const { entries, remember, keep } = memory(limitBytes)
   const running = new Map<string, Promise<Entry>>()
   const read = (row: Row) => summarise(open(row))
 
-  const remember = (vault: string, entry: Entry) => {
-    entries.delete(vault)
-    entries.set(vault, entry)
-    let total = [...entries.values()].reduce((sum, { bytes }) => sum + bytes, 0)
-    for (const [oldest, { bytes }] of entries) {
-      if (total <= limitBytes || oldest === vault) break
-      entries.delete(oldest)
-      total -= bytes
-    }
-  }
-  const keep = ({ vault, byId }: ListedVault): Entry => {
-    const bytes = [...byId.values()].reduce((sum, summary) => sum + size(summary), 0)
-    const entry = { contentVersion: vault.contentVersion, bytes, byId }
-    remember(nameOf(vault), entry)
-    return entry
-  }
   const refresh = async (vault: VaultVersion): Promise<Entry> => {
     const known = entries.get(nameOf(vault))?.byId
     const byId = known
@@ -149,6 +133,32 @@ export function createSummaries(
       entry.contentVersion = vault.contentVersion
     },
   }
+}
+
+/** The entries, of which the one used longest ago goes first. */
+function memory(limitBytes: number): {
+  readonly entries: ReadonlyMap<string, Entry>
+  remember(vault: string, entry: Entry): void
+  keep(listed: ListedVault): Entry
+} {
+  const entries = new Map<string, Entry>()
+  const remember = (vault: string, entry: Entry) => {
+    entries.delete(vault)
+    entries.set(vault, entry)
+    let total = [...entries.values()].reduce((sum, { bytes }) => sum + bytes, 0)
+    for (const [oldest, { bytes }] of entries) {
+      if (total <= limitBytes || oldest === vault) break
+      entries.delete(oldest)
+      total -= bytes
+    }
+  }
+  const keep = ({ vault, byId }: ListedVault): Entry => {
+    const bytes = [...byId.values()].reduce((sum, summary) => sum + size(summary), 0)
+    const entry = { contentVersion: vault.contentVersion, bytes, byId }
+    remember(nameOf(vault), entry)
+    return entry
+  }
+  return { entries, remember, keep }
 }
 
 const nameOf = ({ id, createdAt }: VaultVersion): string => `${id} ${createdAt}`
