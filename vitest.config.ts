@@ -33,8 +33,9 @@ export default defineConfig({
         test: {
           name: 'contract',
           include: ['test/contract/**/*.test.ts'],
-          // One file at a time: its limits are those of a machine that is not shared.
-          fileParallelism: false,
+          globalSetup: ['test/support/contract-setup.ts'],
+          // Most files keep one processor busy; more at a time would only wait for each other.
+          maxWorkers: 2,
           ...PATIENT,
         },
       },

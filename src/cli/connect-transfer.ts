@@ -7,6 +7,7 @@ import type { ImportVault } from '../server/admin/transfer.ts'
 import type { ReadVault } from '../server/admin/formats.ts'
 import { type CommandFactory, print, say, withAdmin } from './connect-admin.ts'
 import { type ConnectFlags, storeOptions } from './connect-settings.ts'
+import { newFile } from './new-file.ts'
 import { step } from './progress.ts'
 
 const IMPORT_HELP = `
@@ -86,12 +87,16 @@ const exportCommand: CommandFactory = (env) =>
     .option('--out <file>', 'write to a new file that only you can read')
     .action(async (flags: { vault?: string; out?: string }, command: Command) => {
       const { writeExport } = await import('../server/admin/export.ts')
-      const vaults = await step('exporting', () =>
-        withAdmin(command, env, (admin) => admin.exportVaults(flags.vault)),
+      const document = async () =>
+        writeExport(
+          await step('exporting', () =>
+            withAdmin(command, env, (admin) => admin.exportVaults(flags.vault)),
+          ),
+        )
+      if (flags.out === undefined) return print(await document())
+      await newFile(flags.out, async (draft) =>
+        writeFile(draft, `${await document()}\n`, { mode: 0o600, flag: 'wx' }),
       )
-      const document = writeExport(vaults)
-      if (flags.out === undefined) return print(document)
-      await writeFile(flags.out, `${document}\n`, { mode: 0o600, flag: 'wx' })
       say(`wrote ${flags.out}: it holds every value in plain text`)
     })
 
@@ -103,15 +108,17 @@ const backupCommand: CommandFactory = (env) =>
       const { dir } = storeOptions(command.optsWithGlobals<ConnectFlags>(), env)
       // The server writes where it may; this process carries the copy to where the user may.
       const draft = path.join(dir, `backup-${process.pid}.sqlite`)
-      await step('backing up', async () => {
-        try {
-          await withAdmin(command, env, (admin) => admin.backup(draft))
-          await copyFile(draft, file, 1)
-          await chmod(file, 0o600)
-        } finally {
-          await rm(draft, { force: true })
-        }
-      })
+      await step('backing up', () =>
+        newFile(file, async (copy) => {
+          try {
+            await withAdmin(command, env, (admin) => admin.backup(draft))
+            await copyFile(draft, copy)
+            await chmod(copy, 0o600)
+          } finally {
+            await rm(draft, { force: true })
+          }
+        }),
+      )
       print(path.resolve(file))
     })
 

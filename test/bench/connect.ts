@@ -1,139 +1,43 @@
 /**
  * How fast the Connect server is, against the least that could do the work in the same run on
  * the same machine: a bare node:http handler for reads, a bare node:sqlite loop for writes.
- *
- *   node test/bench/connect.ts                       about two minutes
- *   SECONDS=10 ROUNDS=9 node test/bench/connect.ts   longer
- *
  * Rounds alternate, and the best of each counts: what else the machine does can only take away.
  *
- * Goals: reads at least 60 % of node:http, durable writes at least 50 % of node:sqlite, and with
- * 100,000 items a list of 1,000 in less than 50 ms, memory flat.
+ *   npm run bench -- connect --rounds 9 --seconds 10
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
-import { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
-import { Pool } from 'undici'
 import { openStoreAt } from '../../src/server/listen.ts'
 import { call } from '../support/http.ts'
-import { type ServerProcess, startProgram } from '../support/program.ts'
+import { buildProgram, type ServerProcess, startProgram } from '../support/program.ts'
 import { textOf } from '../support/server.ts'
 import { tell } from '../support/skip.ts'
+import { itemBody, type Measured } from './connect-parts.ts'
 
-const SELF = fileURLToPath(import.meta.url)
-const CONNECTIONS = 20
-const SECONDS = Number(process.env['SECONDS'] ?? 2)
-const ROUNDS = Number(process.env['ROUNDS'] ?? 5)
+const PARTS = fileURLToPath(new URL('connect-parts.ts', import.meta.url))
 const VAULTS = 100
 const ITEMS_PER_VAULT = 1_000
+/** Percent of the bare rate at least; milliseconds and percent of growth at most. */
+const GOALS = { reads: 60, writes: 50, listMs: 50, growth: 10 } as const
 
-/** Rate and latencies of one round. */
-interface Measured {
-  /** Per second. */
-  readonly rate: number
-  /** Milliseconds. */
-  readonly p50: number
-  readonly p99: number
-}
-
-/** An item of about 1 kB, as a login with some more fields. */
-function itemBody(n: number): object {
-  const field = (label: string, value: string) => ({ label, type: 'STRING', value })
-  return {
-    title: `Item ${n}`,
-    category: 'LOGIN',
-    tags: ['bench', `group-${n % 10}`],
-    urls: [{ href: `https://service-${n}.example.com/login`, primary: true }],
-    fields: [
-      { purpose: 'USERNAME', label: 'username', value: `user-${n}@example.com` },
-      { purpose: 'PASSWORD', type: 'CONCEALED', label: 'password', value: 'p'.repeat(32) },
-      field('host', `db-${n}.internal.example.com`),
-      field('port', '5432'),
-      field('note', 'n'.repeat(300)),
-    ],
-  }
-}
-
-function summary(latencies: number[], seconds: number): Measured {
-  const sorted = latencies.toSorted((a, b) => a - b)
-  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0
-  return { rate: latencies.length / seconds, p50: at(0.5), p99: at(0.99) }
+/** How long to measure. */
+export interface Effort {
+  readonly rounds: number
+  /** Of each round. */
+  readonly seconds: number
 }
 
 function best(rounds: readonly Measured[]): Measured {
   return rounds.toSorted((a, b) => b.rate - a.rate)[0] ?? { rate: 0, p50: 0, p99: 0 }
 }
 
-// --- parts that run in processes of their own, so that nobody shares an event loop -------------
-
-/**
- * Requests on 20 connections, each the next as soon as the last is answered.
- * @param targets file with the paths to ask for, one a line, in turn
- */
-async function load(url: string, method: 'GET' | 'POST', targets: string, token: string) {
-  const paths = (await readFile(targets, 'utf8')).trim().split('\n')
-  const pool = new Pool(url, { connections: CONNECTIONS, pipelining: 1 })
-  const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }
-  const latencies: number[] = []
-  const warmUntil = performance.now() + 500
-  const until = warmUntil + SECONDS * 1000
-  let n = 0
-  const worker = async () => {
-    while (performance.now() < until) {
-      const target = paths[n++ % paths.length] ?? '/'
-      const body = method === 'POST' ? JSON.stringify(itemBody(n)) : null
-      const started = performance.now()
-      const answer = await pool.request({ path: target, method, headers, body })
-      await answer.body.arrayBuffer()
-      if (answer.statusCode !== 200) throw new Error(`${method} answered ${answer.statusCode}`)
-      const now = performance.now()
-      if (started >= warmUntil) latencies.push(now - started)
-    }
-  }
-  await Promise.all(Array.from({ length: CONNECTIONS }, worker))
-  await pool.close()
-  process.stdout.write(JSON.stringify(summary(latencies, SECONDS)))
-}
-
-/** The least a server can do: the same bytes, from memory, to everyone. */
-async function bareServer(file: string): Promise<void> {
-  const body = await readFile(file)
-  const server = createServer((_, response) => {
-    response.setHeader('Content-Type', 'application/json; charset=utf-8')
-    response.setHeader('Content-Length', body.length)
-    response.end(body)
-  })
-  server.keepAliveTimeout = 72_000
-  server.listen(0, '127.0.0.1', () => {
-    process.stdout.write(`${JSON.stringify(server.address())}\n`)
-  })
-}
-
-/** The least that stores durably: one row of the same size per transaction. */
-function bareSqlite(file: string): void {
-  const db = new DatabaseSync(file)
-  db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL')
-  db.exec('CREATE TABLE items (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT')
-  const put = db.prepare('INSERT INTO items VALUES (?, ?)')
-  const latencies: number[] = []
-  const until = performance.now() + SECONDS * 1000
-  for (let n = 0; performance.now() < until; n++) {
-    const started = performance.now()
-    put.run(`item-${n}`, Buffer.from(JSON.stringify(itemBody(n))))
-    latencies.push(performance.now() - started)
-  }
-  db.close()
-  process.stdout.write(JSON.stringify(summary(latencies, SECONDS)))
-}
-
 async function inProcess(...args: string[]): Promise<Measured> {
-  const child = spawn(process.execPath, [SELF, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [PARTS, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
   let out = ''
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
   const [code] = (await once(child, 'close')) as [number]
@@ -144,6 +48,7 @@ async function inProcess(...args: string[]): Promise<Measured> {
 // --- the comparison ----------------------------------------------------------------------------
 
 interface Stage {
+  readonly effort: Effort
   readonly dir: string
   readonly data: string
   /** JWT for the first vault and the one that is written to. */
@@ -155,7 +60,7 @@ interface Stage {
   readonly filled: number
 }
 
-async function fill(): Promise<Stage> {
+async function fill(effort: Effort): Promise<Stage> {
   const dir = await mkdtemp(path.join(os.tmpdir(), 'keyferry-bench-'))
   const data = path.join(dir, 'data')
   const options = { dir: data, key: { kind: 'managed', dir: data } } as const
@@ -182,11 +87,11 @@ async function fill(): Promise<Stage> {
   const usual = await admin.createToken({ vaults: few, form: 'jwt' })
   await store.close()
   const [token, everyToken] = [textOf(usual.token), textOf(every.token)]
-  return { dir, data, token, everyToken, vaults: all, filled }
+  return { effort, dir, data, token, everyToken, vaults: all, filled }
 }
 
 async function startBare(file: string): Promise<{ url: string; child: ChildProcess }> {
-  const child = spawn(process.execPath, [SELF, 'bare-server', file], {
+  const child = spawn(process.execPath, [PARTS, 'bare-server', '0', file], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const [line] = (await once(child.stdout, 'data')) as [Buffer]
@@ -220,7 +125,8 @@ interface Reads {
 }
 
 async function compareReads(stage: Stage, server: ServerProcess): Promise<Reads> {
-  const { token } = stage
+  const { token, effort } = stage
+  const seconds = String(effort.seconds)
   const all = await itemPaths(stage, server, 40)
   const few = await pathsFile(stage, 'few', all.slice(0, ITEMS_PER_VAULT))
   const many = await pathsFile(stage, 'many', all)
@@ -230,21 +136,24 @@ async function compareReads(stage: Stage, server: ServerProcess): Promise<Reads>
   const bare = await startBare(body)
   const root = await pathsFile(stage, 'root', ['/'])
   const [theirs, warm, cold]: [Measured[], Measured[], Measured[]] = [[], [], []]
-  for (let round = 0; round < ROUNDS; round++) {
-    theirs.push(await inProcess('load', bare.url, 'GET', root, 'x'))
-    warm.push(await inProcess('load', server.url, 'GET', few, token))
-    cold.push(await inProcess('load', server.url, 'GET', many, stage.everyToken))
+  for (let round = 0; round < stage.effort.rounds; round++) {
+    theirs.push(await inProcess('load', seconds, bare.url, 'GET', root, 'x'))
+    warm.push(await inProcess('load', seconds, server.url, 'GET', few, token))
+    cold.push(await inProcess('load', seconds, server.url, 'GET', many, stage.everyToken))
   }
   bare.child.kill()
   return { bare: best(theirs), warm: best(warm), cold: best(cold) }
 }
 
 async function compareWrites(stage: Stage, server: ServerProcess): Promise<[Measured, Measured]> {
+  const seconds = String(stage.effort.seconds)
   const target = await pathsFile(stage, 'writes', [`/v1/vaults/${stage.vaults.at(-1)}/items`])
   const [ours, theirs]: [Measured[], Measured[]] = [[], []]
-  for (let round = 0; round < ROUNDS; round++) {
-    theirs.push(await inProcess('bare-sqlite', path.join(stage.dir, `bare-${round}.sqlite`)))
-    ours.push(await inProcess('load', server.url, 'POST', target, stage.token))
+  for (let round = 0; round < stage.effort.rounds; round++) {
+    theirs.push(
+      await inProcess('bare-sqlite', seconds, path.join(stage.dir, `bare-${round}.sqlite`)),
+    )
+    ours.push(await inProcess('load', seconds, server.url, 'POST', target, stage.token))
   }
   return [best(ours), best(theirs)]
 }
@@ -282,24 +191,48 @@ async function residentMiB({ child }: ServerProcess): Promise<number> {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024
 }
 
-function row(name: string, ours: Measured, theirs: Measured, goal?: number): void {
-  const ratio = ours.rate / theirs.rate
+/** One line of the table. @returns whether the goal, in percent, is reached */
+function row(name: string, ours: Measured, theirs: Measured, goal = 0): boolean {
+  const percent = (ours.rate / theirs.rate) * 100
   const cells = [
     name.padEnd(16),
     `${Math.round(theirs.rate)}/s`.padStart(10),
     `${theirs.p50.toFixed(2)}/${theirs.p99.toFixed(2)}`.padStart(13),
     `${Math.round(ours.rate)}/s`.padStart(10),
     `${ours.p50.toFixed(2)}/${ours.p99.toFixed(2)}`.padStart(13),
-    `${(ratio * 100).toFixed(0)} %`.padStart(7),
-    (goal === undefined ? '' : `≥ ${goal} %`).padStart(7),
-    goal === undefined ? '' : ratio * 100 >= goal ? 'ok' : 'MISSED',
+    `${percent.toFixed(0)} %`.padStart(7),
+    (goal === 0 ? '' : `≥ ${goal} %`).padStart(7),
+    goal === 0 ? '' : verdict(percent >= goal),
   ]
-  process.stdout.write(`${cells.join('  ')}\n`)
+  process.stdout.write(`${cells.join('  ').trimEnd()}\n`)
+  return percent >= goal
 }
 
-async function main(): Promise<void> {
+const verdict = (reached: boolean): string => (reached ? 'ok' : 'MISSED')
+
+/** @returns whether lists are quick and memory stays */
+function tellLists(listed: Lists): boolean {
+  const p = (values: number[], share: number) =>
+    values.toSorted((a, b) => a - b)[Math.floor(values.length * share)] ?? 0
+  const figures = (values: number[]) =>
+    `p50 ${p(values, 0.5).toFixed(1)} ms, p99 ${p(values, 0.99).toFixed(1)} ms`
+  const quick = p(listed.cold, 0.5) < GOALS.listMs && p(listed.warm, 0.5) < GOALS.listMs
+  const growth = (listed.after / listed.before - 1) * 100
+  const flat = growth <= GOALS.growth
+  process.stdout.write(
+    `list of ${ITEMS_PER_VAULT}, first time: ${figures(listed.cold)}; ` +
+      `later: ${figures(listed.warm)} (p50 < ${GOALS.listMs} ms: ${verdict(quick)})\n` +
+      `resident memory after 400 lists ${listed.before.toFixed(0)} MiB, after 1,600 lists ` +
+      `${listed.after.toFixed(0)} MiB (growth ≤ ${GOALS.growth} %: ${verdict(flat)})\n`,
+  )
+  return quick && flat
+}
+
+/** Measures the server and prints a table. @returns whether all goals are reached */
+export async function benchConnect(effort: Effort): Promise<boolean> {
+  await buildProgram()
   tell(`filling a store with ${VAULTS * ITEMS_PER_VAULT} items`)
-  const stage = await fill()
+  const stage = await fill(effort)
   const started = performance.now()
   const server = await startProgram(['--data', stage.data])
   const ready = (performance.now() - started) / 1000
@@ -310,31 +243,20 @@ async function main(): Promise<void> {
     const reads = await compareReads(stage, server)
     tell('writes')
     const writes = await compareWrites(stage, server)
-    const p = (values: number[], share: number) =>
-      values.toSorted((a, b) => a - b)[Math.floor(values.length * share)]?.toFixed(1)
     const head = ['', 'bare', 'p50/p99 ms', 'keyferry', 'p50/p99 ms', 'ratio', 'goal']
     const widths = [16, 10, 13, 10, 13, 7, 7]
     process.stdout.write(`\n${head.map((text, n) => text.padStart(widths[n] ?? 0)).join('  ')}\n`)
-    row('item reads', reads.warm, reads.bare, 60)
+    const reached = [row('item reads', reads.warm, reads.bare, GOALS.reads)]
     row('  not in memory', reads.cold, reads.bare)
-    row('durable writes', ...writes, 50)
+    reached.push(row('durable writes', ...writes, GOALS.writes))
     process.stdout.write(
       `\n${VAULTS * ITEMS_PER_VAULT} items: filled in ${stage.filled.toFixed(1)} s, ` +
-        `checked and ready in ${ready.toFixed(1)} s\n` +
-        `list of ${ITEMS_PER_VAULT}, first time: p50 ${p(listed.cold, 0.5)} ms, ` +
-        `p99 ${p(listed.cold, 0.99)} ms; later: p50 ${p(listed.warm, 0.5)} ms, ` +
-        `p99 ${p(listed.warm, 0.99)} ms (goal < 50 ms)\n` +
-        `resident memory after 400 lists ${listed.before.toFixed(0)} MiB, ` +
-        `after 1,600 lists ${listed.after.toFixed(0)} MiB\n`,
+        `checked and ready in ${ready.toFixed(1)} s\n`,
     )
+    reached.push(tellLists(listed))
+    return reached.every(Boolean)
   } finally {
     await server.stop()
     await rm(stage.dir, { recursive: true, force: true })
   }
 }
-
-const [mode = 'main', first = '', second = '', third = '', fourth = ''] = process.argv.slice(2)
-if (mode === 'load') await load(first, second as 'GET' | 'POST', third, fourth)
-else if (mode === 'bare-server') await bareServer(first)
-else if (mode === 'bare-sqlite') bareSqlite(first)
-else await main()

@@ -1,6 +1,8 @@
 import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { remoteAdmin } from '../../src/server/admin/socket.ts'
+import { adminProxy } from '../../src/server/admin/wire.ts'
 import { call } from '../support/http.ts'
 import { keyferry, type ServerProcess, startProgram } from '../support/program.ts'
 import { tempDir } from '../support/server.ts'
@@ -9,6 +11,8 @@ import { rounds, tell } from '../support/skip.ts'
 const ROUNDS = rounds('KEYFERRY_ROUNDS', 200)
 const LANES = 2
 const WRITERS = 4
+/** Every so many rounds the keys are rotated meanwhile, and the kill falls into that too. */
+const ROTATE_EVERY = 4
 
 /** What is known of an item (its text, or `deleted`): the last state that was acknowledged, and a write without answer. */
 interface Known {
@@ -25,6 +29,8 @@ interface Lane {
   /** Texts of creations that got no answer: they may have happened. */
   readonly openCreates: Set<string>
   acked: number
+  /** Rotations that began, and those that ended before the kill. */
+  readonly rotations: { begun: number; ended: number }
 }
 
 interface Item {
@@ -50,13 +56,15 @@ async function openLane(): Promise<Lane> {
   const vault = (await keyferry(['connect', 'vault', 'create', '--data', dir, 'V'])).out.trim()
   const made = await keyferry(['connect', 'token', 'create', '--data', dir, '--vault', 'V=rw'])
   const token = made.out.trim()
-  return { dir, vault, token, items: new Map(), openCreates: new Set(), acked: 0 }
+  const rotations = { begun: 0, ended: 0 }
+  return { dir, vault, token, items: new Map(), openCreates: new Set(), acked: 0, rotations }
 }
 
 /** Writes until the server is gone, noting what was acknowledged. */
 async function writeUntilDeath(lane: Lane, server: ServerProcess, writer: number): Promise<void> {
   const path = `/v1/vaults/${lane.vault}/items`
-  const own: string[] = []
+  // The items that earlier rounds left are divided among the writers: the store stays small.
+  const own = [...lane.items.keys()].filter((_, index) => index % WRITERS === writer)
   for (let n = 0; ; n++) {
     const text = `${writer}-${Date.now()}-${n}`
     const { token } = lane
@@ -128,6 +136,20 @@ function wrongParts(lane: Lane, { id, title, version, fields }: Item): string[] 
   return possible && version === wanted ? [] : [`item ${id} holds what was never last`]
 }
 
+/** Rotates the keys, as `keyferry connect rotate-key` does, until done or until the server is gone. */
+async function rotateUntilDeath(lane: Lane): Promise<void> {
+  const remote = await remoteAdmin(lane.dir, () => undefined).catch(() => undefined)
+  if (remote === undefined) return
+  lane.rotations.begun += 1
+  const { rotateKey } = adminProxy((call) => remote.send(call))
+  // A call that breaks off is what this is about; what it left, the next start tells.
+  await rotateKey(undefined, () => undefined).then(
+    () => (lane.rotations.ended += 1),
+    () => undefined,
+  )
+  await remote.close()
+}
+
 async function runLane(lane: Lane, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
     const server = await startProgram(['--data', lane.dir])
@@ -135,11 +157,16 @@ async function runLane(lane: Lane, count: number): Promise<void> {
     const writers = Array.from({ length: WRITERS }, (_, writer) =>
       writeUntilDeath(lane, server, writer),
     )
+    const rotation = n % ROTATE_EVERY === 0 ? rotateUntilDeath(lane) : undefined
     // Any moment of the first writes; on a slow machine a fixed time would come before them.
     await sleep(20 + Math.random() * 100)
     await server.stop('SIGKILL')
-    await Promise.all(writers)
+    await Promise.all([...writers, rotation])
   }
+}
+
+function sum<K extends string>(parts: readonly Record<K, number>[], name: K): number {
+  return parts.reduce((total, part) => total + part[name], 0)
 }
 
 test(`nothing acknowledged is lost, and nothing is half there, in ${ROUNDS} kills during writes`, {
@@ -153,9 +180,14 @@ test(`nothing acknowledged is lost, and nothing is half there, in ${ROUNDS} kill
       await check(lane, server)
       expect(await server.stop()).toBe(0)
     }
-    const acked = lanes.reduce((sum, lane) => sum + lane.acked, 0)
-    tell(`${ROUNDS} kills, ${acked} acknowledged writes`)
+    const acked = sum(lanes, 'acked')
+    const rotations = lanes.map((lane) => lane.rotations)
+    const [begun, ended] = [sum(rotations, 'begun'), sum(rotations, 'ended')]
+    tell(
+      `${ROUNDS} kills, ${acked} acknowledged writes, ${begun} rotations, ${ended} of them whole`,
+    )
     expect(acked).toBeGreaterThan(ROUNDS)
+    expect(begun).toBeGreaterThan(ROUNDS / ROTATE_EVERY / 2)
   } finally {
     for (const lane of lanes) await rm(lane.dir, { recursive: true, force: true })
   }

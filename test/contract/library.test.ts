@@ -36,7 +36,6 @@ async function aProject(): Promise<AsyncDisposable & { readonly dir: string }> {
 }
 
 test('a program in TypeScript uses all operations and the mapping of the package', async () => {
-  await run(process.execPath, ['.ci/build.mjs'], { cwd: ROOT })
   await using server = await testServer()
   await using project = await aProject()
   const vault = await server.admin.createVault('Library')

@@ -107,6 +107,20 @@ describe('input beyond all measure', () => {
     expect(answer).toContain('{"status":400,')
   })
 
+  test.each([
+    ['no host', 'GET /heartbeat HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    [
+      'an expectation',
+      'GET /heartbeat HTTP/1.1\r\nHost: x\r\nExpect: y\r\nConnection: close\r\n\r\n',
+      417,
+    ],
+  ])('a request with %s is refused in the usual form', async (_, text, status) => {
+    const answer = await raw(server.url, text)
+    expect(answer.startsWith(`HTTP/1.1 ${status} `)).toBe(true)
+    expect(answer).toMatch(/^1password-connect-version: 1\.8\.1\r$/im)
+    expect(answer).toContain(`{"status":${status},`)
+  })
+
   test('HEAD answers like GET, without a body', async () => {
     const answer = await server.call('HEAD', '/v1/vaults', { token })
     expect(answer.status).toBe(200)

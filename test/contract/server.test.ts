@@ -32,6 +32,20 @@ async function certificate(dir: string, name: string): Promise<{ cert: string; k
   return { cert, key }
 }
 
+/** A shell command that runs "$0" "$@" with the directory on a disk of 2 MiB that only it sees. */
+function onSmallDisk(dir: string): string {
+  const inside = [
+    `cp -a ${dir} ${dir}.copy`,
+    `mount -t tmpfs -o size=2m,mode=700 tmpfs ${dir}`,
+    `cp -a ${dir}.copy/. ${dir}`,
+    `rm -r ${dir}.copy`,
+    `head -c 1000000 /dev/zero > ${dir}/filler`,
+    'exec "$0" "$@"',
+  ]
+  const asRoot = process.getuid?.() === 0 ? '' : '--map-root-user'
+  return `exec unshare ${asRoot} --mount bash -c '${inside.join(' && ')}' "$0" "$@"`
+}
+
 /** The common name of the certificate that a server shows. */
 function shownName(url: string): Promise<string> {
   const { port } = new URL(url)
@@ -265,6 +279,34 @@ describe('keyferry connect', () => {
     expect((await call(again.url, 'GET', items, { token })).json<object[]>()).toHaveLength(stored)
     expect((await call(again.url, 'POST', items, { token, body })).status).toBe(200)
     await again.stop()
+  })
+
+  test('refuses writes while the disk is full, and takes them again once there is room', async () => {
+    const dir = await aDir()
+    const data = ['--data', dir]
+    const vault = (await keyferry(['connect', 'vault', 'create', ...data, 'V'])).out.trim()
+    const made = await keyferry(['connect', 'token', 'create', ...data, '--vault', 'V=rw'])
+    const token = made.out.trim()
+    const server = await startProgram(data, { KEYFERRY_SHELL: onSmallDisk(dir) })
+    const items = `/v1/vaults/${vault}/items`
+    const value = 'b'.repeat(20_000)
+    const body = { title: 'x', category: 'SERVER', fields: [{ label: 'a', value }] }
+    const post = async () => (await call(server.url, 'POST', items, { token, body })).status
+    const listed = async () =>
+      (await call(server.url, 'GET', items, { token })).json<object[]>().length
+    let stored = 0
+    while ((await post()) === 200) stored += 1
+    expect(stored).toBeGreaterThan(3)
+    expect(await post()).toBe(503)
+    expect(await listed()).toBe(stored)
+    const health = async () => (await call(server.url, 'GET', '/health')).text
+    expect(await health()).toContain('No space is left')
+    // Its view of the directory, which is not that of this process.
+    await rm(`/proc/${server.child.pid}/root${dir}/filler`)
+    expect(await post()).toBe(200)
+    expect(await listed()).toBe(stored + 1)
+    expect(await health()).not.toContain('READ_ONLY')
+    expect(await server.stop()).toBe(0)
   })
 
   test('shows its help without a store, with examples', async () => {

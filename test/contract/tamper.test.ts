@@ -6,22 +6,9 @@ import { isKeyferryError } from '../../src/errors.ts'
 import { openStoreAt, type OpenedStore } from '../../src/server/listen.ts'
 import { tempDir } from '../support/server.ts'
 import { rounds } from '../support/skip.ts'
-import { anItem, type TestStore, testStore, write } from '../support/store.ts'
+import { anItem, contentOf, type TestStore, testStore, write } from '../support/store.ts'
 
 const MUTATIONS = rounds('KEYFERRY_MUTATIONS', 1_000)
-
-/** Members in a fixed order: an item says the same in whatever order it was put together. */
-function sorted(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-}
-
-/** Everything a store holds, as text that can be compared. */
-async function contentOf({ admin, store }: OpenedStore): Promise<string> {
-  const all = { size: 100_000, now: await admin.exportVaults(), tokens: await admin.tokens() }
-  const activity = await store.activity.list(() => true, { limit: all.size, offset: 0 })
-  return JSON.stringify({ ...all, activity }, (_, value: unknown) => sorted(value))
-}
 
 describe('a store whose files were changed', () => {
   let source: TestStore
@@ -111,6 +98,18 @@ describe('a store whose files were changed', () => {
       await truncate(file, length)
       expect(['same', 'refused']).toContain(await outcome())
     }
+  })
+
+  test('is refused, and let go of, when the name of a column is damaged', async () => {
+    await restoreFiles()
+    const at = whole.indexOf('version INTEGER')
+    expect(at).toBeGreaterThan(0)
+    const changed = Buffer.from(whole)
+    changed[at] = 'w'.charCodeAt(0)
+    await writeFile(file, changed)
+    expect(await outcome()).toBe('refused')
+    await restoreFiles()
+    expect(await outcome()).toBe('same')
   })
 
   const edits: [string, string][] = [

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
@@ -7,16 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { ended, type Ran, run, runToEnd } from './run.ts'
 
 const ROOT = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))))
-const PROGRAM = path.join(ROOT, 'dist', 'keyferry.mjs')
+/** The program as it is released. */
+export const PROGRAM: string = path.join(ROOT, 'dist', 'keyferry.mjs')
 
-let built: Promise<unknown> | undefined
-
-/** Builds the program as it is released, once per test file. @returns its path */
-export async function buildProgram(): Promise<string> {
-  built ??= run(process.execPath, ['.ci/build.mjs'], { cwd: ROOT })
-  await built
-  if (!existsSync(PROGRAM)) throw new Error(`the build did not make ${PROGRAM}`)
-  return PROGRAM
+/** Builds the program as it is released: once for a run of tests, before any of them. */
+export async function buildProgram(): Promise<void> {
+  await run(process.execPath, ['.ci/build.mjs'], { cwd: ROOT })
 }
 
 /**
@@ -35,7 +30,7 @@ export async function keyferry(
   options: { env?: Record<string, string>; input?: string } = {},
 ): Promise<Ran> {
   const { env, ...rest } = options
-  const all = [await buildProgram(), ...args]
+  const all = [PROGRAM, ...args]
   return runToEnd(process.execPath, all, { env: plainEnv(env), ...rest })
 }
 
@@ -57,9 +52,8 @@ export async function startProgram(
   args: readonly string[],
   env: Record<string, string> = {},
 ): Promise<ServerProcess> {
-  const program = await buildProgram()
   const { KEYFERRY_SHELL: shell, ...rest } = env
-  const all = [process.execPath, program, 'connect', '--port', '0', ...args]
+  const all = [process.execPath, PROGRAM, 'connect', '--port', '0', ...args]
   const [command = '', ...words] = shell === undefined ? all : ['bash', '-c', shell, ...all]
   const child = spawn(command, words, { env: plainEnv(rest), stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''

@@ -93,3 +93,18 @@ export async function write({ opened }: Pick<TestStore, 'opened'>, item: Item): 
   }))
   return done.after
 }
+
+/** Members in a fixed order: an item says the same in whatever order it was put together. */
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const { type, data } = value as { type?: unknown; data?: number[] }
+  if (type === 'Buffer' && data) return Buffer.from(data).toString('base64')
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** Everything a store holds, as text that can be compared. */
+export async function contentOf({ admin, store }: OpenedStore): Promise<string> {
+  const all = { size: 100_000, now: await admin.exportVaults(), tokens: await admin.tokens() }
+  const activity = await store.activity.list(() => true, { limit: all.size, offset: 0 })
+  return JSON.stringify({ ...all, activity }, (_, value: unknown) => sorted(value))
+}

@@ -138,8 +138,10 @@ export async function remoteAdmin(
 
 function post(socketPath: string, body: string): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ socketPath, method: 'POST', path: '/' }, resolve)
-    request.once('error', reject)
+    // A connection of its own: one kept since the last call may be closed by now.
+    const options = { socketPath, method: 'POST', path: '/', agent: false } as const
+    const request = httpRequest(options, resolve)
+    request.on('error', reject)
     request.end(body)
   })
 }

@@ -10,13 +10,16 @@ export interface Call {
 
 /** JSON with bytes and secrets: the socket is the one place where a secret is meant to travel. */
 export function encode(value: unknown): string {
-  return JSON.stringify(value, function (this: Record<string, unknown>, key, shown: unknown) {
-    // `shown` is what toJSON made of it: a SecretValue already hides itself there.
-    const raw = this[key]
-    if (raw instanceof SecretValue) return { $secret: base64(raw.reveal()) }
-    if (raw instanceof Uint8Array) return { $bytes: base64(raw) }
-    return shown
-  })
+  return JSON.stringify(packed(value))
+}
+
+/** Before JSON.stringify sees it: a Buffer makes itself a list of numbers, ten times its size. */
+function packed(value: unknown): unknown {
+  if (value instanceof SecretValue) return { $secret: base64(value.reveal()) }
+  if (value instanceof Uint8Array) return { $bytes: base64(value) }
+  if (Array.isArray(value)) return value.map(packed)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, packed(inner)]))
 }
 
 const base64 = (bytes: Uint8Array): string =>

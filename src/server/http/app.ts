@@ -4,12 +4,13 @@ import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import glue from 'fastify-openapi-glue'
 import { type AppContext, CONNECT_VERSION, type Handler, VERSION_HEADER } from './context.ts'
 import { allowedMethods, servedDocument } from './document.ts'
-import { answerBrokenRequest, errorBody, sendError } from './errors.ts'
+import { answerBrokenRequest, errorBody, refuseExpectation, sendError } from './errors.ts'
 import { fileHandlers } from './files.ts'
 import { admit, authorise, type PathIds } from './guard.ts'
 import { itemHandlers } from './items.ts'
 import { assertFlat, parseQuery } from './json.ts'
 import { CHECK_OPTIONS } from '../items/check.ts'
+import { badInput } from '../refusals.ts'
 import { report } from './report.ts'
 import { isOperationId, type OperationId, operations } from './operations.ts'
 import { serviceHandlers } from './service.ts'
@@ -35,6 +36,8 @@ export async function createApp(
     headersTimeout: HEADERS_MS,
     connectionsCheckingInterval: 1_000,
     maxHeaderSize: HEADER_BYTES,
+    // Refused by a hook instead, with the header and the body that every answer has.
+    requireHostHeader: false,
   }
   const app = fastify({
     logger: false,
@@ -60,6 +63,7 @@ export async function createApp(
   }) as unknown as FastifyInstance
   addHooks(app, context)
   addParser(app)
+  app.server.on('checkExpectation', refuseExpectation)
   const handlers = handlersOf(context)
   // A serialiser made of a schema drops what the schema does not name, and is no faster.
   app.setSerializerCompiler(() => JSON.stringify)
@@ -79,7 +83,9 @@ function addHooks(app: FastifyInstance, context: AppContext): void {
     // Clients send JSON under any content type, or none: everything is read, and validated, as
     // JSON.
     request.raw.headers['content-type'] = 'application/json'
-    done()
+    const { httpVersion, headers } = request.raw
+    const isComplete = httpVersion !== '1.1' || headers.host !== undefined
+    done(isComplete ? undefined : badInput('The request has no Host header'))
   })
   app.addHook('onResponse', (request, reply, done) => {
     report(context, request, reply)

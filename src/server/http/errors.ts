@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { isKeyferryError } from '../../errors.ts'
@@ -80,6 +81,15 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
       `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n` +
       `Connection: close\r\n\r\n${body}`,
   )
+}
+
+/** Answers an Expect header that asks for more than 100-continue, which Node does on its own. */
+export function refuseExpectation(_: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(417, {
+    [VERSION_HEADER]: CONNECT_VERSION,
+    'Content-Type': 'application/json; charset=utf-8',
+  })
+  response.end(JSON.stringify(errorBody(417, 'The expectation cannot be met')))
 }
 
 const BROKEN: Readonly<Record<string, readonly [number, string, string]>> = {

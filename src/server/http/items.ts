@@ -2,13 +2,14 @@ import type { FastifyRequest } from 'fastify'
 import type { FullItem, ItemInput, PatchOperation, WriteReceipt } from '../api.ts'
 import { newId } from '../ids.ts'
 import { assertItemInput } from '../items/check.ts'
-import { filterItems, parseFilter } from '../items/filter.ts'
+import { filterItems } from '../items/filter.ts'
 import { assertCreatable, assertVault, readItem } from '../items/input.ts'
 import type { Item } from '../items/model.ts'
 import { itemBody, itemText } from '../items/output.ts'
 import { applyPatch } from '../items/patch.ts'
 import { notFound } from '../refusals.ts'
 import { type AppContext, grantOf, type Handler, pathId, sendJson } from './context.ts'
+import { filterOf } from './filters.ts'
 
 /** Operations on items. */
 export function itemHandlers(context: AppContext): {
@@ -23,12 +24,10 @@ export function itemHandlers(context: AppContext): {
   return {
     ...writeHandlers(context),
     async list(request, reply) {
-      const { filter } = request.query as { filter?: string }
-      const wanted = filter === undefined ? undefined : parseFilter(filter)
+      const narrow = filterOf(request)
       const vault = await store.vault(pathId(request, 'vaultUuid'))
       if (vault === undefined) throw notFound('vault', pathId(request, 'vaultUuid'))
-      const all = await store.summaries(vault)
-      const kept = wanted ? filterItems(wanted, all) : all
+      const kept = narrow(await store.summaries(vault), filterItems)
       return sendJson(reply, `[${kept.map(({ json }) => json).join(',')}]`)
     },
     async get(request, reply) {

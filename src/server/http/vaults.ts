@@ -1,11 +1,12 @@
 import type { ApiRequest } from '../api.ts'
-import { filterVaults, parseFilter } from '../items/filter.ts'
+import { filterVaults } from '../items/filter.ts'
 import type { Vault } from '../items/model.ts'
 import { vaultBody, vaultIdentity } from '../items/output.ts'
 import { notFound } from '../refusals.ts'
 import type { ActivityEntry } from '../store/activity.ts'
 import { accountId, type Grant } from '../tokens.ts'
 import { type AppContext, grantOf, type Handler, pathId } from './context.ts'
+import { filterOf } from './filters.ts'
 
 /** A token that may not read a vault learns which vault it is for, and nothing else. */
 const bodyFor = (grant: Grant, vault: Vault) =>
@@ -19,13 +20,11 @@ export function vaultHandlers({ store }: AppContext): {
 } {
   return {
     async list(request) {
-      const { filter } = request.query as { filter?: string }
-      const wanted = filter === undefined ? undefined : parseFilter(filter)
+      const narrow = filterOf(request)
       const grant = grantOf(request)
       const found = await Promise.all(grant.vaults.map((id) => store.vault(id)))
       const vaults = found.filter((vault) => vault !== undefined)
-      const kept = wanted ? filterVaults(wanted, vaults) : vaults
-      return kept.map((vault) => bodyFor(grant, vault))
+      return narrow(vaults, filterVaults).map((vault) => bodyFor(grant, vault))
     },
     async get(request) {
       const id = pathId(request, 'vaultUuid')

@@ -27,10 +27,13 @@ export function parseFilter(text: string): Filter {
 export function filterVaults(filter: Filter, vaults: readonly Vault[]): Vault[] {
   const { attribute, operator, value } = filter
   if (attribute !== 'name' && attribute !== 'title') throw badFilter()
-  const wanted = folded(value)
-  if (operator === 'eq') return vaults.filter(({ name }) => folded(name) === wanted)
-  if (operator === 'co') return vaults.filter(({ name }) => folded(name).includes(wanted))
-  throw badFilter()
+  if (operator !== 'eq' && operator !== 'co') throw badFilter()
+  return inEitherSpelling(value, (text) => {
+    const wanted = folded(text)
+    return vaults.filter(({ name }) =>
+      operator === 'eq' ? folded(name) === wanted : folded(name).includes(wanted),
+    )
+  })
 }
 
 /**
@@ -38,22 +41,49 @@ export function filterVaults(filter: Filter, vaults: readonly Vault[]): Vault[] 
  * not get a second that differs in case.
  * @throws KeyferryError REQUEST_REFUSED 400
  */
-export function filterItems<T extends { readonly title: string; readonly tags: readonly string[] }>(
-  filter: Filter,
-  items: readonly T[],
-): T[] {
+export function filterItems<T extends Filterable>(filter: Filter, items: readonly T[]): T[] {
   const { attribute, operator, value } = filter
-  const wanted = folded(value)
-  if (attribute === 'title' || attribute === 'name') {
-    if (operator === 'co') return items.filter(({ title }) => folded(title).includes(wanted))
-    if (operator !== 'eq') throw badFilter()
-    const exact = items.filter(({ title }) => title === value)
-    return exact.length > 0 ? exact : items.filter(({ title }) => folded(title) === wanted)
-  }
-  if (attribute === 'tag' && operator === 'eq') {
+  const find = finders[`${attribute === 'name' ? 'title' : attribute} ${operator}`]
+  if (find === undefined) throw badFilter()
+  return inEitherSpelling(value, (text) => find(items, text))
+}
+
+interface Filterable {
+  readonly title: string
+  readonly tags: readonly string[]
+}
+
+const finders: Readonly<
+  Record<string, <T extends Filterable>(items: readonly T[], text: string) => T[]>
+> = {
+  'title eq'(items, text) {
+    const exact = items.filter(({ title }) => title === text)
+    if (exact.length > 0) return exact
+    const wanted = folded(text)
+    return items.filter(({ title }) => folded(title) === wanted)
+  },
+  'title co'(items, text) {
+    const wanted = folded(text)
+    return items.filter(({ title }) => folded(title).includes(wanted))
+  },
+  'tag eq'(items, text) {
+    const wanted = folded(text)
     return items.filter(({ tags }) => tags.some((tag) => folded(tag) === wanted))
+  },
+}
+
+/**
+ * What a value finds as it stands, as Connect's clients send it; only if that is nothing, what it
+ * finds as the JSON string that a SCIM filter has by the book.
+ */
+function inEitherSpelling<T>(value: string, find: (text: string) => T[]): T[] {
+  const found = find(value)
+  if (found.length > 0 || !value.includes('\\')) return found
+  try {
+    return find(JSON.parse(`"${value}"`) as string)
+  } catch {
+    return found
   }
-  throw badFilter()
 }
 
 const folded = (text: string): string => text.normalize('NFC').toLowerCase()

@@ -19,14 +19,18 @@ export interface Generated {
  * A random value by a recipe: every character is drawn alike, and every set of the recipe
  * occurs at least once where the length allows. Values that lack a set are drawn anew as a
  * whole, so that all values which are left are equally likely.
- * @throws KeyferryError REQUEST_REFUSED 400 when the exclusions leave a set empty
+ * @throws KeyferryError REQUEST_REFUSED 400 when the exclusions leave a set empty that the recipe
+ * names, or nothing at all
  */
 export function generate(recipe: RecipeInput | undefined): Generated {
   const length = recipe?.length || DEFAULT_LENGTH
-  const names = recipe?.characterSets?.length ? recipe.characterSets : keysOf(SETS)
+  const named = recipe?.characterSets?.length ? recipe.characterSets : undefined
   const excluded = new Set(recipe?.excludeCharacters ?? '')
-  const sets = names.map((name) => SETS[name].split('').filter((char) => !excluded.has(char)))
-  if (sets.some((set) => set.length === 0)) {
+  const left = (named ?? keysOf(SETS)).map((name) =>
+    SETS[name].split('').filter((char) => !excluded.has(char)),
+  )
+  const sets = named ? left : left.filter((set) => set.length > 0)
+  if (sets.length === 0 || sets.some((set) => set.length === 0)) {
     throw badInput('The recipe excludes every character of a character set')
   }
   const alphabet = sets.flat()

@@ -23,6 +23,11 @@ const FIELD_MEMBERS: ReadonlySet<string> = new Set([
   'generate',
   'recipe',
 ])
+/** Members of the entries of other lists. */
+const ENTRY_MEMBERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  urls: new Set(['href', 'label', 'primary']),
+  sections: new Set(['label']),
+}
 /** Members of a field that can be changed without learning anything about what is stored. */
 const BLIND_MEMBERS: ReadonlySet<string> = new Set(['label', 'value'])
 
@@ -31,26 +36,34 @@ export type Sight = 'sighted' | 'blind'
 
 /**
  * Applies a patch to an item and gives what it becomes, in the form of a PUT body, which the
- * caller must check like one. Fields are addressed by id, other lists by position. A blind
+ * caller must check like one. Fields are addressed by id, other lists by position, sections also
+ * by id. A blind
  * caller is never told that a field is missing: changing it makes it, removing it does nothing.
  * @throws KeyferryError REQUEST_REFUSED 400 for a path that does not exist, 403 for a blind
  * caller's operation whose outcome would depend on what is stored
  * Source: 1Password Connect API, "Update a subset of Item attributes"; RFC 6901, RFC 6902
  */
 export function applyPatch(item: Item, patch: readonly PatchOperation[], sight: Sight): unknown {
+  // Without a value, an operation that was cut short would empty what it names.
+  if (patch.some((operation) => operation.op !== 'remove' && !('value' in operation))) {
+    throw badInput('A patch operation that adds or replaces needs a value')
+  }
   if (sight === 'blind') assertBlind(patch)
   let document = editable(item)
   for (const operation of patch) {
     const [member = '', ...rest] = pointer(operation.path)
     if (member === '') document = replaceAll(document, operation)
     else if (!MEMBERS.has(member)) throw badInput('The patch names a member that cannot be changed')
-    else if (rest.length === 0 && !(member === 'fields' && operation.op === 'add')) {
+    else if (rest.length === 0 && !(member === 'fields' && isAppended(operation))) {
       setMember(document, member, operation)
     } else if (member === 'fields') patchFields(document, rest, operation, sight)
     else patchList(document, member, rest, operation)
   }
   return document
 }
+
+/** Adding one field to the list appends it; a list takes the place of the whole list. */
+const isAppended = ({ op, value }: PatchOperation): boolean => op === 'add' && !Array.isArray(value)
 
 /** A type, for instance, can be changed only if the stored value fits: that would tell. */
 function assertBlind(patch: readonly PatchOperation[]): void {
@@ -147,29 +160,52 @@ function patchField(field: FieldInput, attribute: string, operation: PatchOperat
   if (!FIELD_MEMBERS.has(attribute)) {
     throw badInput('The patch names a member of a field that cannot be changed')
   }
-  const { [attribute as keyof FieldInput]: _, ...rest } = field
-  return operation.op === 'remove' ? rest : { ...rest, [attribute]: operation.value }
+  return withMember(field, attribute, operation)
+}
+
+function withMember<T extends object>(entry: T, name: string, { op, value }: PatchOperation): T {
+  const others = Object.entries(entry).filter(([known]) => known !== name)
+  return Object.fromEntries(op === 'remove' ? others : [...others, [name, value]]) as T
 }
 
 function patchList(
   document: Editable,
   member: string,
-  [position = '', ...more]: readonly string[],
-  { op, value }: PatchOperation,
+  [position = '', attribute, ...more]: readonly string[],
+  operation: PatchOperation,
 ): void {
+  const { op, value } = operation
   const list = document[member]
   if (!Array.isArray(list) || more.length > 0) {
     throw badInput('The path of a patch operation leads nowhere')
   }
-  const isEnd = position === '-' && op === 'add'
-  const index = isEnd ? list.length : Number(position)
-  const last = op === 'add' ? list.length : list.length - 1
-  if (!isEnd && (!/^(0|[1-9]\d{0,6})$/.test(position) || index > last)) {
+  const isInsert = op === 'add' && attribute === undefined
+  const index = isInsert && position === '-' ? list.length : indexIn(list, position)
+  if (index < 0 || index > (isInsert ? list.length : list.length - 1)) {
     throw badInput('The patch names a position that does not exist')
   }
-  if (op === 'add') list.splice(index, 0, value)
+  if (attribute !== undefined) list[index] = patchEntry(list[index], member, attribute, operation)
+  else if (op === 'add') list.splice(index, 0, value)
   else if (op === 'remove') list.splice(index, 1)
   else list[index] = value
+}
+
+/** The index that a position or an id means; -1: none. */
+function indexIn(list: readonly unknown[], position: string): number {
+  if (/^(0|[1-9]\d{0,6})$/.test(position)) return Number(position)
+  return list.findIndex((entry) => isObject(entry) && entry['id'] === position)
+}
+
+function patchEntry(
+  entry: unknown,
+  member: string,
+  attribute: string,
+  operation: PatchOperation,
+): object {
+  if (!isObject(entry) || !ENTRY_MEMBERS[member]?.has(attribute)) {
+    throw badInput('The path of a patch operation leads nowhere')
+  }
+  return withMember(entry, attribute, operation)
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -108,6 +108,8 @@ export function draft(seen: Seen, context: DraftContext): Draft {
 export function settle(seen: Seen, cache: RecordCache): readonly Write[] {
   const group = groups.get(seen)
   if (group === undefined) return []
+  // Once: a transaction may hold changes of several makers, and each of them settles it.
+  groups.delete(seen)
   const { ring, tokens } = group
   const head = openHead(seen, ring, cache)
   const { total, writes } = sealVaults(group.vaults, head.vaults, ring)

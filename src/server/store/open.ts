@@ -28,8 +28,8 @@ import {
 } from './records.ts'
 import { type KeyHolder, keyringOf, openKeyring, replaceKeys, reseal } from './rotate.ts'
 import { type SealKey, sealedBy, sealKey } from './seal.ts'
-import { createStore, type Store, storeCache, type StoreParts } from './store.ts'
-import type { Summary } from './summaries.ts'
+import { createStore, type Store, storeCache, type StoreParts, SUMMARY_BYTES } from './store.ts'
+import { collectSummaries, type Summary } from './summaries.ts'
 import { type Verified, verify } from './verify.ts'
 
 /** File contents up to this many bytes in all are opened at every start: about 0.2 s. */
@@ -76,7 +76,8 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
   const holder: KeyHolder = { ring: keyringOf(record, row.version) }
 
   await engine.check()
-  const verified = await verify(engine, holder.ring, START_CONTENT_BYTES)
+  const seen = collectSummaries(options.summarise, SUMMARY_BYTES)
+  const verified = await verify(engine, holder.ring, START_CONTENT_BYTES, seen)
   const anchor = Buffer.from(record.anchor, 'base64')
   const headFile = await openHead(options, anchor, verified.counter)
   const parts: StoreParts = {
@@ -85,6 +86,7 @@ export async function openStore(options: OpenOptions): Promise<OpenStore> {
     ring: () => holder.ring,
     cache: storeCache(),
     summarise: options.summarise,
+    listed: seen.vaults(),
     headFile,
     now: options.now ?? Date.now,
   }

@@ -23,7 +23,7 @@ const APPLICATION_ID = 0x4b465259
  */
 export function openSqlite(file: string): Engine {
   const db = openDatabase(file)
-  const sql = statements(db)
+  const sql = prepareAll(db, file)
   const writer = groupWriter(db, sql, file)
   const read = async <T>(work: () => T): Promise<T> => {
     try {
@@ -58,6 +58,17 @@ export function openSqlite(file: string): Engine {
         db.close()
       }
     },
+  }
+}
+
+/** @throws KeyferryError STORE_DAMAGED when the tables are not those that this program makes */
+function prepareAll(db: DatabaseSync, file: string): Statements {
+  try {
+    return statements(db)
+  } catch (error) {
+    db.close()
+    const detail = error instanceof Error ? error.message : 'its tables are others'
+    throw unreadable(file, detail, error)
   }
 }
 

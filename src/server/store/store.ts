@@ -23,10 +23,10 @@ import {
   type TokenRecord,
   type VaultRecord,
 } from './records.ts'
-import { createSummaries, type Summary } from './summaries.ts'
+import { createSummaries, type ListedVault, type Summary } from './summaries.ts'
 
 /** Bytes of summaries in memory: about 100,000 items. */
-const SUMMARY_BYTES = 64 * 1024 * 1024
+export const SUMMARY_BYTES: number = 64 * 1024 * 1024
 const CACHED_RECORDS = 10_000
 const EVERY = Number.MAX_SAFE_INTEGER
 
@@ -89,6 +89,8 @@ export interface StoreParts {
   readonly ring: () => Keyring
   readonly cache: RecordCache
   readonly summarise: (item: Item) => Summary
+  /** Vaults whose summaries are known from the start. */
+  readonly listed: readonly ListedVault[]
   readonly headFile: HeadFile | undefined
   readonly now: () => number
 }
@@ -147,6 +149,7 @@ function itemStore(
   const { engine, ring } = parts
   const open = (row: Row) => openItem(row, ring()) as Item
   const summaries = createSummaries(engine, open, parts.summarise, SUMMARY_BYTES)
+  summaries.learn(parts.listed)
   const note = (done: ItemChange) => summaries.note(done.vault, done.after.id, done.after)
   const methods: ItemMethods = {
     summaries: (vault) => summaries.list(vault),

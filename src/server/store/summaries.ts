@@ -30,10 +30,52 @@ export interface Summaries {
    * @param item after the write; `undefined` when it was deleted
    */
   note(vault: VaultVersion, id: string, item: Item | undefined): void
+  /** Takes over what is known of whole vaults before anybody listed them. */
+  learn(vaults: readonly ListedVault[]): void
+}
+
+/** A vault with the summaries of all its items. */
+export interface ListedVault {
+  readonly vault: VaultVersion
+  readonly byId: Map<string, Summary>
+}
+
+/** Makes summaries of what passes by: items first, each vault's together, then the vaults. */
+export interface SummaryCollector {
+  item(item: Item): void
+  vault(vault: VaultVersion): void
+  /** The vaults whose summaries fit within the limit. */
+  vaults(): readonly ListedVault[]
+}
+
+/** @param limitBytes of summaries; beyond, vaults are left out */
+export function collectSummaries(
+  summarise: (item: Item) => Summary,
+  limitBytes: number,
+): SummaryCollector {
+  const found = new Map<string, Map<string, Summary>>()
+  const vaults: ListedVault[] = []
+  let bytes = 0
+  return {
+    item(item) {
+      if (bytes > limitBytes) return
+      const byId = found.get(item.vault) ?? new Map<string, Summary>()
+      const summary = summarise(item)
+      found.set(item.vault, byId.set(item.id, summary))
+      bytes += size(summary)
+      // Half a vault would be listed as the whole of it.
+      if (bytes > limitBytes) found.delete(item.vault)
+    },
+    vault(vault) {
+      const byId = found.get(vault.id)
+      if (byId) vaults.push({ vault, byId })
+    },
+    vaults: () => vaults,
+  }
 }
 
 /** A deleted vault may come back under its id: the date tells the two apart. */
-type VaultVersion = Pick<Vault, 'id' | 'createdAt' | 'contentVersion'>
+export type VaultVersion = Pick<Vault, 'id' | 'createdAt' | 'contentVersion'>
 
 interface Entry {
   contentVersion: number
@@ -48,29 +90,16 @@ export function createSummaries(
   summarise: (item: Item) => Summary,
   limitBytes: number,
 ): Summaries {
-  const entries = new Map<string, Entry>()
+  const { entries, remember, keep } = memory(limitBytes)
   const running = new Map<string, Promise<Entry>>()
   const read = (row: Row) => summarise(open(row))
 
-  const remember = (vault: string, entry: Entry) => {
-    entries.delete(vault)
-    entries.set(vault, entry)
-    let total = [...entries.values()].reduce((sum, { bytes }) => sum + bytes, 0)
-    for (const [oldest, { bytes }] of entries) {
-      if (total <= limitBytes || oldest === vault) break
-      entries.delete(oldest)
-      total -= bytes
-    }
-  }
   const refresh = async (vault: VaultVersion): Promise<Entry> => {
     const known = entries.get(nameOf(vault))?.byId
     const byId = known
       ? await update(engine, vault.id, known, read)
       : await readAll(engine, vault.id, read)
-    const bytes = [...byId.values()].reduce((sum, summary) => sum + size(summary), 0)
-    const entry = { contentVersion: vault.contentVersion, bytes, byId }
-    remember(nameOf(vault), entry)
-    return entry
+    return keep({ vault, byId })
   }
   const current = async (vault: VaultVersion): Promise<Entry> => {
     const name = nameOf(vault)
@@ -85,6 +114,9 @@ export function createSummaries(
     }
   }
   return {
+    learn(vaults) {
+      for (const listed of vaults) keep(listed)
+    },
     async list(vault) {
       const entry = await current(vault)
       if (entries.has(nameOf(vault))) remember(nameOf(vault), entry)
@@ -101,6 +133,32 @@ export function createSummaries(
       entry.contentVersion = vault.contentVersion
     },
   }
+}
+
+/** The entries, of which the one used longest ago goes first. */
+function memory(limitBytes: number): {
+  readonly entries: ReadonlyMap<string, Entry>
+  remember(vault: string, entry: Entry): void
+  keep(listed: ListedVault): Entry
+} {
+  const entries = new Map<string, Entry>()
+  const remember = (vault: string, entry: Entry) => {
+    entries.delete(vault)
+    entries.set(vault, entry)
+    let total = [...entries.values()].reduce((sum, { bytes }) => sum + bytes, 0)
+    for (const [oldest, { bytes }] of entries) {
+      if (total <= limitBytes || oldest === vault) break
+      entries.delete(oldest)
+      total -= bytes
+    }
+  }
+  const keep = ({ vault, byId }: ListedVault): Entry => {
+    const bytes = [...byId.values()].reduce((sum, summary) => sum + size(summary), 0)
+    const entry = { contentVersion: vault.contentVersion, bytes, byId }
+    remember(nameOf(vault), entry)
+    return entry
+  }
+  return { entries, remember, keep }
 }
 
 const nameOf = ({ id, createdAt }: VaultVersion): string => `${id} ${createdAt}`

@@ -1,4 +1,4 @@
-import type { Item } from '../items/model.ts'
+import type { Item, Vault } from '../items/model.ts'
 import type { Engine, Kind, Row } from './engine.ts'
 import { damaged } from './failures.ts'
 import {
@@ -23,6 +23,12 @@ export interface Verified {
   readonly vaults: number
 }
 
+/** Gets to see what is verified, which has been opened anyway. */
+export interface Visitor {
+  item(item: Item): void
+  vault(vault: Pick<Vault, 'id' | 'createdAt' | 'contentVersion'>): void
+}
+
 interface Tally {
   rows: number
   vaultsSeen: number
@@ -43,6 +49,7 @@ export async function verify(
   engine: Engine,
   ring: Keyring,
   contentLimit: number,
+  visitor?: Visitor,
 ): Promise<Verified> {
   const tally: Tally = {
     rows: 0,
@@ -61,7 +68,7 @@ export async function verify(
     for (const row of rows) {
       tally.rows += 1
       if (row.id === HEAD.id && row.kind === 'meta') headRow = row
-      else if (row.id !== KEYRING.id || row.kind !== 'meta') checkRow(row, ring, tally)
+      else if (row.id !== KEYRING.id || row.kind !== 'meta') checkRow(row, { ring, tally, visitor })
     }
   })
   if (headRow === undefined) throw damaged(nameOf(HEAD))
@@ -73,22 +80,30 @@ export async function verify(
   return { counter: headRow.version, rows: tally.rows, vaults: tally.vaultsSeen }
 }
 
-function checkRow(row: Row, ring: Keyring, tally: Tally): void {
+interface Checks {
+  readonly ring: Keyring
+  readonly tally: Tally
+  readonly visitor: Visitor | undefined
+}
+
+function checkRow(row: Row, { ring, tally, visitor }: Checks): void {
   switch (row.kind) {
     case 'item': {
-      const { files } = openRecord(ring.all, row) as Pick<Item, 'files'>
-      for (const file of files) tally.files.set(file.id, file.chunks)
+      const content = openRecord(ring.all, row) as Omit<Item, 'id' | 'vault' | 'version'>
+      for (const file of content.files) tally.files.set(file.id, file.chunks)
+      visitor?.item({ ...content, id: row.id, vault: row.scope, version: row.version })
       const sum = tally.items.get(row.scope) ?? EMPTY_DIGEST
       tally.items.set(row.scope, toggle(sum, fingerprintOf(ring.all, row)))
       return
     }
     case 'vault': {
-      const { digest } = openRecord(ring.all, row) as VaultRecord
+      const { digest, createdAt } = openRecord(ring.all, row) as VaultRecord
       if (digest !== (tally.items.get(row.id) ?? EMPTY_DIGEST)) {
         throw damaged(`the list of items of vault ${row.id}`)
       }
       tally.items.delete(row.id)
       tally.vaultsSeen += 1
+      visitor?.vault({ id: row.id, createdAt, contentVersion: row.version })
       tally.vaults = toggle(tally.vaults, fingerprintOf(ring.all, row))
       return
     }

@@ -134,6 +134,13 @@ describe('administration over a wire', () => {
     expect(encode({ a: new Uint8Array([1]) })).toContain('$bytes')
   })
 
+  test('carries a file of 64 MiB without growing with each of its bytes', () => {
+    const content = Buffer.alloc(64 * 1024 * 1024, 7)
+    const text = encode({ content })
+    expect(text.length).toBeLessThan(content.length * 1.4)
+    expect((decode(text) as { content: Buffer }).content.equals(content)).toBe(true)
+  })
+
   test('does what the same calls do here', async () => {
     await using store = await testStore()
     const remote = adminProxy(async (call) => {

@@ -56,7 +56,7 @@ describe('a filter', () => {
     }
   })
 
-  test('of any text either reads or is refused with 400', () => {
+  test('of any text either reads or is refused with 400', { timeout: 60_000 }, () => {
     const attempt = (text: string) => {
       try {
         const filter = parseFilter(text)
@@ -104,6 +104,18 @@ describe('items', () => {
     ['tag eq "nothing"', []],
   ])('are found by %s: exact titles before others', (text, titles) => {
     expect(filterItems(parseFilter(text), items).map(({ title }) => title)).toEqual(titles)
+  })
+
+  test('are found by a title with quotes, as clients send it and as SCIM escapes it', () => {
+    const odd = [anItem('a "b" c'), anItem('C:\\dir'), anItem('tab\there')]
+    const found = (text: string) =>
+      filterItems(parseFilter(`title eq "${text}"`), odd).map(({ title }) => title)
+    expect(found('a "b" c')).toEqual(['a "b" c'])
+    expect(found('a \\"b\\" c')).toEqual(['a "b" c'])
+    expect(found('C:\\dir')).toEqual(['C:\\dir'])
+    expect(found('C:\\\\dir')).toEqual(['C:\\dir'])
+    expect(found('tab\\there')).toEqual(['tab\there'])
+    expect(found('a \\x')).toEqual([])
   })
 
   test.each(['tag co "a"', 'title sw "a"', 'category eq "LOGIN"'])(

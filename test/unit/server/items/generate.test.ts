@@ -57,6 +57,13 @@ describe('a generated value', () => {
     expect(() => generate(recipe)).toThrow('excludes every character')
   })
 
+  test('may lose a whole set to the exclusions when it names none', () => {
+    const letters = generate({ excludeCharacters: '0123456789!@#$%^&*()-_=+[]{};:,.?/~' })
+    expect(letters.value).toMatch(/^[A-Za-z]{32}$/)
+    const everything = String.fromCharCode(...Array.from({ length: 95 }, (_, n) => 32 + n))
+    expect(() => generate({ excludeCharacters: everything })).toThrow('excludes every character')
+  })
+
   test('has the entropy of the values that its recipe allows', () => {
     expect(generate({ length: 20, characterSets: ['DIGITS'] }).entropy).toBeCloseTo(66.4386, 3)
     // 2 characters of letters and digits, one of each: 2 · 52 · 10 values.

@@ -59,7 +59,9 @@ describe('a patch', () => {
     expect(patched({ op: 'add', path: '/favorite', value: true })['favorite']).toBe(true)
     expect(patched({ op: 'remove', path: '/tags' })).not.toHaveProperty('tags')
     expect(patched({ op: 'remove', path: '/fields' }).fields).toEqual([])
-    expect(patched({ op: 'replace', path: '/fields', value: [] }).fields).toEqual([])
+    for (const op of ['add', 'replace'] as const) {
+      expect(patched({ op, path: '/fields', value: [{ id: 'n' }] }).fields).toEqual([{ id: 'n' }])
+    }
   })
 
   test('changes lists by position', () => {
@@ -68,6 +70,17 @@ describe('a patch', () => {
     expect(patched({ op: 'add', path: '/tags/-', value: 'z' })['tags']).toEqual(['a', 'b', 'z'])
     expect(patched({ op: 'replace', path: '/tags/1', value: 'z' })['tags']).toEqual(['a', 'z'])
     expect(patched({ op: 'remove', path: '/urls/0' })['urls']).toEqual([])
+  })
+
+  test('changes members of URLs and sections, which also their ids find', () => {
+    const url = patched({ op: 'add', path: '/urls/0/primary', value: true })
+    expect(url['urls']).toEqual([{ href: 'https://a', primary: true }])
+    for (const path of ['/sections/0/label', '/sections/s/label']) {
+      const renamed = patched({ op: 'replace', path, value: 'N' })
+      expect(renamed['sections']).toEqual([{ id: 's', label: 'N' }])
+      expect(patched({ op: 'remove', path })['sections']).toEqual([{ id: 's' }])
+    }
+    expect(patched({ op: 'remove', path: '/sections/s' })['sections']).toEqual([])
   })
 
   test('changes fields by id, escaped as RFC 6901 says', () => {
@@ -122,6 +135,12 @@ describe('a patch', () => {
     { op: 'remove', path: '/' },
     { op: 'replace', path: '/', value: 'x' },
     { op: 'replace', path: 'title', value: 'x' },
+    { op: 'replace', path: '/title' },
+    { op: 'add', path: '/fields/f/value' },
+    { op: 'replace', path: '/urls/0/none', value: 'x' },
+    { op: 'replace', path: '/urls/0/__proto__', value: {} },
+    { op: 'replace', path: '/sections/s/id', value: 'x' },
+    { op: 'replace', path: '/sections/none/label', value: 'x' },
   ])('%j is refused', (operation) => {
     expect(() => patched(operation)).toThrow(KeyferryError)
   })
@@ -188,6 +207,7 @@ describe('a blind patch', () => {
     { op: 'add', path: '/fields', value: { purpose: 'PASSWORD', value: 'x' } },
     { op: 'remove', path: '/tags/1' },
     { op: 'replace', path: '/urls/0', value: { href: 'x' } },
+    { op: 'replace', path: '/sections/s/label', value: 'x' },
   ])('%j is refused: its outcome would tell', (operation) => {
     expect(() => blind(operation)).toThrow('Authorization:')
   })

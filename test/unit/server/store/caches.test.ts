@@ -4,7 +4,7 @@ import { summarise } from '../../../../src/server/items/output.ts'
 import type { Item } from '../../../../src/server/items/model.ts'
 import type { Engine, Row } from '../../../../src/server/store/engine.ts'
 import { rowCache } from '../../../../src/server/store/rowcache.ts'
-import { createSummaries } from '../../../../src/server/store/summaries.ts'
+import { collectSummaries, createSummaries } from '../../../../src/server/store/summaries.ts'
 import { anItem } from '../../../support/store.ts'
 
 const aRow = (id: string, bytes: number, kind: Row['kind'] = 'item'): Row => ({
@@ -127,6 +127,29 @@ describe('summaries in memory', () => {
     summaries.note(vault(4), 'other', anItem('v', { id: 'other' }))
     await summaries.list(vault(4))
     expect(asked.versions).toBe(1)
+  })
+
+  test('are known from the start for whole vaults that fit, and then only kept up', async () => {
+    const { items, asked, summaries } = plainEngine()
+    const collector = collectSummaries(summarise, 4_000)
+    for (const vaultId of ['v', 'w']) {
+      for (let n = 0; n < 6; n++) {
+        const item = anItem(vaultId, { id: `i${n}`, title: `${vaultId}${n}` })
+        if (vaultId === 'v') items.set(item.id, item)
+        collector.item(item)
+      }
+    }
+    for (const id of ['v', 'w']) collector.vault({ ...vault(5), id })
+    // The second vault does not fit: half of it must not be taken for the whole.
+    expect(collector.vaults().map((listed) => [listed.vault.id, listed.byId.size])).toEqual([
+      ['v', 6],
+    ])
+    summaries.learn(collector.vaults())
+    expect(await summaries.list(vault(5))).toHaveLength(6)
+    expect(asked).toEqual({ pages: 0, rows: 0, versions: 0 })
+    items.delete('i0')
+    expect(await summaries.list(vault(6))).toHaveLength(5)
+    expect(asked).toEqual({ pages: 0, rows: 0, versions: 1 })
   })
 
   test('of a vault that was made anew under its id are read anew', async () => {

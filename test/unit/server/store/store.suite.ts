@@ -195,6 +195,21 @@ export function storeSuite(name: string, open: () => Promise<TestStore>, skip = 
       await write(store, anItem(vault))
     })
 
+    test('can be written while it is sealed anew', async () => {
+      await using store = await open()
+      const { id } = await store.admin.createVault('V')
+      const writer = async (name: number) => {
+        for (let n = 0; n < 25; n++) await write(store, anItem(id, { title: `${name}.${n}` }))
+      }
+      await Promise.all([
+        store.admin.rotateKey(undefined, () => undefined),
+        ...Array.from({ length: 4 }, (_, name) => writer(name)),
+      ])
+      // What was sealed must fit together: opening checks every record.
+      await store.reopen()
+      expect(await store.admin.vaults()).toMatchObject([{ active: 100, contentVersion: 101 }])
+    })
+
     test('refuses another key and leaves the data as it is', async () => {
       await using store = await open()
       const { id } = await store.admin.createVault('V')
