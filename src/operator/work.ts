@@ -206,7 +206,12 @@ function restarting(tools: Tools): Promise<void>[] {
     pace: createPace(clock, settings.restartsPerMinute),
     onRestart: report.restart,
   })
-  const releases = createReleaseReconcile({ ...tools, history: createHistory(clock) })
+  const selects = parseSelector(settings.itemSelector)
+  const releases = createReleaseReconcile({
+    ...tools,
+    history: createHistory(clock),
+    serves: ({ labels }) => selects(labels),
+  })
   return [
     tools.control(queues.debts, debts, DEBT_WORKERS),
     tools.control(queues.rollouts, rollouts, ROLLOUT_WORKERS),
