@@ -18,6 +18,7 @@ import { stripFinalizer } from './write/finalizer.ts'
 export interface ReleaseDeps {
   readonly rest: KubeRest
   readonly views: Views
+  /** Also that of the workloads' Secrets: where a finalizer returns, the Secret is left alone, too. */
   readonly history: History
   readonly events: EventWriter
   /** Whether this installation serves a workload. */
@@ -39,6 +40,7 @@ export function createReleaseReconcile(deps: ReleaseDeps): Reconcile {
     const met = `${kind} ${keyOf(workload)}`
     // While the incumbent runs it puts the finalizer back within milliseconds.
     if (!workload.deleting && history.incumbentAt(met, SIGHT)) {
+      if (workload.asks) history.foundIncumbent(`${namespace}/${workload.asks.secretName}`)
       await tellOfIncumbent(events, workload, signal)
       return { kind: 'after', ms: CONTESTED_MS }
     }

@@ -31,8 +31,10 @@ export interface History {
   sawSecret(key: string, secret: SecretMeta, applied: string | undefined): void
   /** The incumbent's finalizer was taken off. */
   tookFinalizer(key: string): void
+  /** The incumbent was met on a workload that asks for the claim's Secret; holds for two minutes. */
+  foundIncumbent(key: string): void
   /**
-   * The incumbent, if it is running: its finalizer is there again although it was taken off, or it
+   * The incumbent, if it is running: it was found, its finalizer is there again although it was taken off, or it
    * rewrote the Secret twice, within ten minutes.
    *
    * @param at the generation that is looked at, and whether the finalizer is on it
@@ -77,6 +79,8 @@ export type ReadCause = 'refresh' | 'repair'
 const READ_INTERVAL_MS = 10_000
 const REPAIRS_MS = 60_000
 const INCUMBENT_MS = 600_000
+/** Milliseconds for which it counts that the incumbent was met on a workload, once a minute. */
+const FOUND_MS = 120_000
 /** Secrets rewritten after which the incumbent counts as running. */
 const INCUMBENT_REWRITES = 2
 
@@ -94,6 +98,7 @@ interface Traces {
   readonly seen?: string
   readonly rewrites?: readonly number[]
   readonly tookFinalizer?: readonly number[]
+  readonly found?: readonly number[]
   readonly toldGeneration?: number
 }
 
@@ -158,7 +163,12 @@ export function createHistory(clock: Clock): History {
 
 type TraceKeeper = Pick<
   History,
-  'wroteSecret' | 'sawSecret' | 'tookFinalizer' | 'incumbentAt' | 'toldOfIncumbent'
+  | 'wroteSecret'
+  | 'sawSecret'
+  | 'tookFinalizer'
+  | 'foundIncumbent'
+  | 'incumbentAt'
+  | 'toldOfIncumbent'
 >
 
 /** The part of a history that is about the incumbent. */
@@ -190,10 +200,14 @@ function createTraces({
     tookFinalizer(key) {
       note(key, { tookFinalizer: [clock.now()] })
     },
+    foundIncumbent(key) {
+      note(key, { found: [clock.now()] })
+    },
     incumbentAt(key, { generation, finalizer }) {
-      const { rewrites, tookFinalizer, toldGeneration } = tracesOf(key)
+      const { rewrites, tookFinalizer, found, toldGeneration } = tracesOf(key)
       const returned = finalizer && lately(tookFinalizer).length > 0
-      if (!returned && lately(rewrites).length < INCUMBENT_REWRITES) return undefined
+      const rewritten = lately(rewrites).length >= INCUMBENT_REWRITES
+      if (!returned && !rewritten && recent(found, FOUND_MS).length === 0) return undefined
       return toldGeneration === generation ? 'told' : 'met'
     },
     toldOfIncumbent: (key, toldGeneration) => note(key, { toldGeneration }),
