@@ -191,7 +191,7 @@ export async function startIncumbent(options: {
   readonly namespace: string
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
-}): Promise<Daemon> {
+}): Promise<Daemon & AsyncDisposable> {
   const { kubeconfig, connect, token = 'test-token', namespace, args = [], env } = options
   if (INCUMBENT === undefined) throw new Error('KEYFERRY_INCUMBENT is not set')
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-incumbent-'))
@@ -220,5 +220,5 @@ export async function startIncumbent(options: {
     await body.dump()
     return statusCode === 200 || undefined
   })
-  return daemon
+  return { ...daemon, [Symbol.asyncDispose]: async () => void (await daemon.stop()) }
 }
