@@ -211,11 +211,10 @@ function restarting(tools: Tools): Promise<void>[] {
     pace: createPace(clock, settings.restartsPerMinute),
     onRestart: report.restart,
   })
-  const selects = parseSelector(settings.itemSelector)
   const releases = createReleaseReconcile({
     ...tools,
     history: tools.workloadHistory,
-    serves: ({ labels }) => selects(labels),
+    serves: ({ labels }) => tools.selector(labels),
   })
   return [
     tools.control(queues.debts, debts, DEBT_WORKERS),
