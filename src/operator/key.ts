@@ -32,17 +32,32 @@ export async function loadDigestKey(
   signal: AbortSignal,
 ): Promise<DigestKey> {
   for (;;) {
-    try {
-      return await readKey(rest, location, signal)
-    } catch (error) {
-      if (!isNotFound(error)) throw error
-    }
+    const key = await findDigestKey(rest, location, signal)
+    if (key) return key
     try {
       await createKey(rest, location, signal)
     } catch (error) {
       // Another replica was faster: its key is the key.
       if (!isAlreadyExists(error)) throw error
     }
+  }
+}
+
+/**
+ * The key, if it was made already.
+ *
+ * @throws KeyferryError as {@link loadDigestKey}
+ */
+export async function findDigestKey(
+  rest: KubeRest,
+  location: KeyLocation,
+  signal: AbortSignal,
+): Promise<DigestKey | undefined> {
+  try {
+    return await readKey(rest, location, signal)
+  } catch (error) {
+    if (isNotFound(error)) return undefined
+    throw error
   }
 }
 

@@ -7,6 +7,7 @@ import { type Clock } from '../kube/clock.ts'
 import type { Reconcile } from '../kube/controller.ts'
 import { keyOf } from '../kube/resource.ts'
 import type { Requeue } from '../kube/queue.ts'
+import { ITEM_VERSION } from './annotations.ts'
 import type { History } from './intake/history.ts'
 import type { Intake } from './intake/snapshot.ts'
 import { planFailure, planRefusal, planSync } from './plan/plan.ts'
@@ -108,6 +109,7 @@ async function act(
   const { intake, writer } = deps
   try {
     const result = await writer.carryOut(run.seen.claim, plan, signal)
+    if (result.kind === 'done' || result.kind === 'stale-claim') noteWrite(deps, run.seen, plan)
     switch (result.kind) {
       case 'done':
         return conclude(deps, run.seen, plan)
@@ -146,12 +148,19 @@ async function tell(
   return conclude(deps, seen, decision.plan)
 }
 
+/** Remembers what was written to the Secret: something else on it is somebody else's work. */
+function noteWrite({ history }: ReconcileDeps, { claim }: Snapshot, { secret }: Plan): void {
+  if (secret === undefined || secret.kind === 'delete') return
+  history.wroteSecret(keyOf(claim), secret.manifest.annotations[ITEM_VERSION])
+}
+
 function conclude({ history, onOutcome }: ReconcileDeps, seen: Snapshot, plan: Plan): Requeue {
   const key = keyOf(seen.claim)
   if (plan.outcome.kind === 'retry') history.failed(key)
   else history.succeeded(key)
   if (plan.repair) history.didRepair(key)
-  if (plan.stripFinalizerAt !== undefined) history.metIncumbent(key)
+  if (plan.stripFinalizerAt !== undefined) history.tookFinalizer(key)
+  if (seen.anotherOperator) history.toldOfIncumbent(key, seen.claim.generation)
   onOutcome(seen, plan)
   return requeueOf(plan.outcome)
 }

@@ -12,7 +12,7 @@ import { workloadName } from './plan/restarts.ts'
 import { reasonOf } from './plan/trouble.ts'
 import type { Plan, Snapshot } from './plan/types.ts'
 import type { Workload } from './plan/workload.ts'
-import type { Difference } from './shadow.ts'
+import type { OnDifference } from './shadow.ts'
 import type { EventWriter } from './write/event.ts'
 
 /** Callbacks of the operator's parts. */
@@ -20,7 +20,7 @@ export interface Reporter {
   outcome(seen: Snapshot, plan: Plan): void
   /** For the end of polls: transitions also make an Event on the operator's own Pod. */
   pollWith(pod: PodEvents): (ms: number, error: KeyferryError | undefined) => void
-  difference(key: string, difference: Difference): void
+  readonly difference: OnDifference
   restart(workload: Workload, secrets: readonly string[]): void
   giveUp(workload: Workload, why: string): void
   restartFailure(key: string, error: unknown): void
@@ -71,7 +71,10 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
         connectUp = up
       }
     },
-    difference(resource, { kind, ...details }) {
+    difference(resource, before, after) {
+      if (before) metrics.differences.dec({ kind: before.kind })
+      if (after === undefined) return
+      const { kind, ...details } = after
       metrics.differences.inc({ kind })
       log.info({ resource, difference: kind, ...details }, 'shadow mode: what would be done')
     },

@@ -7,7 +7,7 @@ import { type Clock, sleep, systemClock } from '../kube/clock.ts'
 import { type Access, loadAccess } from '../kube/config.ts'
 import { guardWrites, type Term, winElection } from '../kube/lease.ts'
 import { createQueue, type KeyedQueue } from '../kube/queue.ts'
-import { parseKey } from '../kube/resource.ts'
+import { keyOf, parseKey } from '../kube/resource.ts'
 import { createRest, type KubeRest } from '../kube/rest.ts'
 import { parseSelector, type Selector } from '../kube/selector.ts'
 import { isForbidden, isNotFound } from '../kube/status.ts'
@@ -26,7 +26,7 @@ import {
   watchWorkloads,
 } from './intake/views.ts'
 import { type Claim, conditionOf } from './item.ts'
-import { loadDigestKey } from './key.ts'
+import { findDigestKey, type KeyLocation, loadDigestKey } from './key.ts'
 import { type DigestKey, digestKey } from './plan/digest.ts'
 import { WORKLOAD_RESOURCES, type WorkloadKind } from './plan/workload.ts'
 import { openPolicyFile, type PolicyFile } from './policy-file.ts'
@@ -158,7 +158,7 @@ function createQueues(clock: Clock, random: () => number): Queues {
     workloads: queue(levels, CLAIM_BACKOFF),
     debts: queue(1, RESTART_BACKOFF),
     rollouts: queue(1, RESTART_BACKOFF),
-    releases: queue(1, RESTART_BACKOFF),
+    releases: queue(2, RESTART_BACKOFF),
   }
 }
 
@@ -184,7 +184,8 @@ async function run(parts: Parts, onReady: () => void, signal: AbortSignal): Prom
     resource: (key, priority) => queues.resources.add(key, { priority }),
     workloads: (key, priority) => queues.workloads.add(key, { priority }),
     debt: (key) => queues.debts.add(key),
-    release: (workload) => queues.releases.add(rolloutKey(workload)),
+    release: (workload) =>
+      queues.releases.add(rolloutKey(workload), { priority: workload.deleting ? 0 : 1 }),
     isOwnVersion: (secret) => versions.isKnown(secret),
   })
   views.secrets.subscribe((before, after) => {
@@ -271,7 +272,9 @@ async function workInTerms(parts: Parts, signal: AbortSignal): Promise<void> {
   const { settings, rest, clock, log, namespace, metrics } = parts
   if (settings.dryRun) {
     log.info('shadow mode: nothing is written')
-    return startWork(parts, { rest, key: digestKey(randomBytes(32)) }, signal)
+    // Of an installation that already works here: its Secrets are then known by their digests.
+    const present = await findDigestKey(rest, keyLocation(parts), signal).catch(() => undefined)
+    return startWork(parts, { rest, key: present ?? digestKey(randomBytes(32)) }, signal)
   }
   if (!settings.leaderElection) return workWithKey(parts, rest, signal)
   const term = await winElection(
@@ -313,20 +316,25 @@ async function workWithKey(parts: Parts, rest: KubeRest, signal: AbortSignal): P
   if (key) await startWork(parts, { rest, key }, signal)
 }
 
+function keyLocation({ settings, namespace }: Parts): KeyLocation {
+  return { namespace, name: `${settings.instance}-digest-key` }
+}
+
 /** The key, as soon as the API server gives it: an operator waits for its API server. */
 async function untilKey(
-  { log, clock, settings, namespace }: Parts,
+  parts: Parts,
   rest: KubeRest,
   signal: AbortSignal,
 ): Promise<DigestKey | undefined> {
-  const name = `${settings.instance}-digest-key`
+  const { log, clock } = parts
+  const at = keyLocation(parts)
   while (!signal.aborted) {
     try {
-      return await loadDigestKey(rest, { namespace, name }, signal)
+      return await loadDigestKey(rest, at, signal)
     } catch (error) {
       if (signal.aborted) break
       if (!isKeyferryError(error) || error.code === 'INPUT_INVALID') throw error
-      log.warn({ error, secret: `${namespace}/${name}` }, 'cannot get the digest key yet')
+      log.warn({ error, secret: keyOf(at) }, 'cannot get the digest key yet')
     }
     await sleep(clock, KEY_RETRY_MS, signal)
   }

@@ -5,7 +5,9 @@
 import type { SecretValue } from '../connect/secret-value.ts'
 import { isKeyferryError } from '../errors.ts'
 import type { Reconcile } from '../kube/controller.ts'
+import { INCUMBENT_FINALIZER } from './annotations.ts'
 import type { Intake } from './intake/snapshot.ts'
+import { type Claim, conditionOf, type ItemStatus } from './item.ts'
 import { planSync } from './plan/plan.ts'
 import type { Plan, Snapshot } from './plan/types.ts'
 
@@ -20,76 +22,96 @@ export interface Difference {
   readonly removed: readonly string[]
 }
 
+/** @param before what would have been done; undefined at first sight. @param after undefined: gone */
+export type OnDifference = (
+  key: string,
+  before: Difference | undefined,
+  after: Difference | undefined,
+) => void
+
 const MAX_ROUNDS = 12
+/** Milliseconds after which a difference is looked at again: the other operator may be late. */
+const RECHECK_MS = 60_000
 
 /** @param onDifference called whenever what would be done about a claim has changed */
-export function createShadowReconcile(
-  intake: Intake,
-  onDifference: (key: string, difference: Difference) => void,
-): Reconcile {
-  const told = new Map<string, string>()
+export function createShadowReconcile(intake: Intake, onDifference: OnDifference): Reconcile {
+  const told = new Map<string, Difference>()
+  function tell(key: string, after: Difference | undefined): void {
+    const before = told.get(key)
+    if (JSON.stringify(before) === JSON.stringify(after)) return
+    if (after) told.set(key, after)
+    else told.delete(key)
+    onDifference(key, before, after)
+  }
   return async (key, signal) => {
-    let seen = intake.observe(key)
-    if (seen === undefined) {
-      told.delete(key)
+    const first = intake.observe(key)
+    if (first === undefined) {
+      tell(key, undefined)
       return { kind: 'forget' }
     }
-    for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const decision = planSync(seen)
-      if (decision.kind === 'act') {
-        const difference = differenceOf(
-          await lookBefore(intake, seen, decision.plan, signal),
-          decision.plan,
-        )
-        const text = JSON.stringify(difference)
-        if (told.get(key) !== text) onDifference(key, difference)
-        told.set(key, text)
-        const { outcome } = decision.plan
-        return outcome.kind === 'retry' ? { kind: 'backoff' } : { kind: 'forget' }
-      }
-      seen = await intake.look(seen, decision.at, signal)
-    }
-    return { kind: 'backoff' }
+    const found = await decide(intake, first, signal)
+    if (found === undefined) return { kind: 'backoff' }
+    const { seen, plan } = found
+    const difference = differenceOf(seen, plan)
+    tell(key, difference)
+    if (plan.outcome.kind === 'retry') return { kind: 'backoff' }
+    return isQuiet(difference) ? { kind: 'forget' } : { kind: 'after', ms: RECHECK_MS }
   }
 }
 
-/** A creation may meet a Secret that exists without our label: the real write would find out. */
-async function lookBefore(
+/** The plan, and what it was made on; undefined when the API server fails. */
+async function decide(
   intake: Intake,
-  seen: Snapshot,
-  plan: Plan,
+  first: Snapshot,
   signal: AbortSignal,
-): Promise<Snapshot> {
-  if (!plan.secret || seen.secret.kind === 'read') return seen
+): Promise<{ readonly seen: Snapshot; readonly plan: Plan } | undefined> {
   try {
-    return await intake.look(seen, 'secret', signal)
+    // What has no label of ours is in no cache, and the other operator's Secrets have none.
+    const bare = { ...first, claim: withoutFinalizer(first.claim) }
+    let seen = await intake.look(bare, 'secret', signal)
+    for (let round = 0; round < MAX_ROUNDS; round += 1) {
+      const decision = planSync(seen)
+      if (decision.kind === 'act') return { seen, plan: decision.plan }
+      seen = await intake.look(seen, decision.at, signal)
+    }
   } catch (error) {
-    if (isKeyferryError(error)) return seen
-    throw error
+    if (!isKeyferryError(error)) throw error
   }
+  return undefined
+}
+
+/** The incumbent's finalizer would be taken off first of all: what comes after it is the question. */
+function withoutFinalizer(claim: Claim): Claim {
+  return { ...claim, finalizers: claim.finalizers.filter((one) => one !== INCUMBENT_FINALIZER) }
+}
+
+/** Whether nothing would happen that anybody could notice. */
+function isQuiet({ kind }: Difference): boolean {
+  return kind === 'none' || kind === 'metadata'
 }
 
 const NOTHING = { added: [], changed: [], removed: [] }
 
 /** What a plan would change, by names of keys. */
-export function differenceOf(seen: Snapshot, plan: Plan): Difference {
-  const { secret, outcome } = plan
-  const live = seen.secret.kind === 'read' ? seen.secret.secret : undefined
+function differenceOf({ secret: sight }: Snapshot, { secret, outcome, status }: Plan): Difference {
+  const live = sight.kind === 'read' ? sight.secret : undefined
   if (secret === undefined) {
-    return outcome.kind === 'blocked' || outcome.kind === 'retry'
-      ? { kind: 'refuse', reason: outcome.reason, ...NOTHING }
-      : { kind: 'none', ...NOTHING }
+    const reason = 'reason' in outcome ? outcome.reason : refusalIn(status)
+    return reason === undefined
+      ? { kind: 'none', ...NOTHING }
+      : { kind: 'refuse', reason, ...NOTHING }
   }
   if (secret.kind === 'delete') return { kind: 'delete', ...NOTHING }
-  if (secret.kind === 'create' && live) {
-    // It exists: whose it is decides, which a second look with it in sight says.
-    const again = planSync(seen)
-    return again.kind === 'act' ? differenceOf(seen, again.plan) : { kind: 'none', ...NOTHING }
-  }
   const keys = keysOf(live?.data ?? new Map(), secret.manifest.data)
   const same = keys.added.length + keys.changed.length + keys.removed.length === 0
   const kind = secret.kind === 'replace' ? (same ? 'metadata' : 'content') : secret.kind
   return { kind, ...keys }
+}
+
+/** Some refusals are looked at again after a while: only the status names those. */
+function refusalIn(status: ItemStatus | undefined): string | undefined {
+  const ready = status && conditionOf(status, 'Ready')
+  return ready?.status === 'False' ? ready.reason : undefined
 }
 
 function keysOf(

@@ -12,7 +12,7 @@ import { createBindings } from './intake/bindings.ts'
 import { type Catalog, createCatalog } from './intake/catalog.ts'
 import { type ClaimSource, resourceClaims, workloadClaims } from './intake/claims.ts'
 import { type ContentReader, createContentReader } from './intake/content.ts'
-import { createHistory } from './intake/history.ts'
+import { createHistory, type History } from './intake/history.ts'
 import type { Priority } from './intake/keys.ts'
 import { enqueueOutdated, type Lane, runPoll } from './intake/poll.ts'
 import { createIntake } from './intake/snapshot.ts'
@@ -45,6 +45,8 @@ interface Tools extends Omit<Parts, 'rest'>, Office {
   readonly reader: ContentReader
   readonly events: EventWriter
   readonly policy: Policy
+  /** Of annotated workloads and their Secrets. */
+  readonly workloadHistory: History
   readonly control: (queue: KeyedQueue, reconcile: Reconcile, concurrency: number) => Promise<void>
 }
 
@@ -95,6 +97,7 @@ function assemble(parts: Parts, office: Office, signal: AbortSignal): Tools {
       digestKey: office.key,
       instance: `${namespace}/${settings.instance}`,
     },
+    workloadHistory: createHistory(clock),
     control: (queue, reconcile, concurrency) =>
       runController({ queue, reconcile, concurrency, onCrash: report.crash }, signal),
   }
@@ -107,10 +110,11 @@ interface WorkedLane {
 
 /** Claims of resources. */
 function resourceLane(tools: Tools): WorkedLane {
-  const { views, queues } = tools
+  const { views, queues, clock } = tools
   const keys = () => [...views.claims.values()].map(keyOf)
   return createLane(tools, queues.resources, {
     claims: resourceClaims(views),
+    history: createHistory(clock),
     keys,
     remember: (claim) => claim,
   })
@@ -129,6 +133,7 @@ function workloadLane(tools: Tools): WorkedLane {
     )
   const lane = createLane(tools, queues.workloads, {
     claims,
+    history: tools.workloadHistory,
     keys,
     remember: (claim, status) => claims.remember(claim, status),
   })
@@ -156,14 +161,14 @@ function createLane(
   queue: KeyedQueue,
   source: {
     readonly claims: ClaimSource
+    readonly history: History
     readonly keys: () => Iterable<string>
     readonly remember: (claim: Claim, status: ItemStatus) => Claim
   },
 ): WorkedLane {
   const { settings, clock, rest, views, versions, events, report, connect } = tools
   const bindings = createBindings()
-  const history = createHistory(clock)
-  const { claims } = source
+  const { claims, history } = source
   const pollMs = settings.pollingIntervalMs
   const intake = createIntake({ ...tools, claims, client: connect, bindings, history, pollMs })
   const writer = createWriter(rest, events, {
@@ -206,7 +211,11 @@ function restarting(tools: Tools): Promise<void>[] {
     pace: createPace(clock, settings.restartsPerMinute),
     onRestart: report.restart,
   })
-  const releases = createReleaseReconcile({ ...tools, history: createHistory(clock) })
+  const releases = createReleaseReconcile({
+    ...tools,
+    history: tools.workloadHistory,
+    serves: ({ labels }) => tools.selector(labels),
+  })
   return [
     tools.control(queues.debts, debts, DEBT_WORKERS),
     tools.control(queues.rollouts, rollouts, ROLLOUT_WORKERS),

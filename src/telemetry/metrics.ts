@@ -22,8 +22,8 @@ export interface Metrics {
   readonly connectUp: prom.Gauge
   /** Whether this process holds the Lease: 1 or 0. */
   readonly leader: prom.Gauge
-  /** What shadow mode would have done, by kind. */
-  readonly differences: prom.Counter<'kind'>
+  /** Secrets by what shadow mode would do about them now. */
+  readonly differences: prom.Gauge<'kind'>
   /** Exposition format of everything. */
   print(): Promise<string>
   readonly contentType: string
@@ -44,8 +44,8 @@ export function createMetrics(gauges: Gauges): Metrics {
   const registers = [registry]
   const counter = <T extends string>(name: string, help: string, labelNames: readonly T[] = []) =>
     new prom.Counter<T>({ name: `keyferry_${name}`, help, labelNames, registers })
-  const gauge = (name: string, help: string) =>
-    new prom.Gauge({ name: `keyferry_${name}`, help, registers })
+  const gauge = <T extends string>(name: string, help: string, labelNames: readonly T[] = []) =>
+    new prom.Gauge<T>({ name: `keyferry_${name}`, help, labelNames, registers })
   const waiting = new prom.Gauge({
     name: 'keyferry_queue_waiting',
     help: 'Keys that wait for a worker.',
@@ -89,7 +89,7 @@ export function createMetrics(gauges: Gauges): Metrics {
     }),
     connectUp: gauge('connect_up', 'Whether the last poll could list the vaults.'),
     leader: gauge('leader', 'Whether this process holds the Lease.'),
-    differences: counter('shadow_differences_total', 'What shadow mode would have done.', ['kind']),
+    differences: gauge('shadow_differences', 'Secrets by what shadow mode would do.', ['kind']),
     print: () => registry.metrics(),
     contentType: registry.contentType,
   }

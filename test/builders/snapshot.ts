@@ -127,7 +127,7 @@ export function aSnapshot(more: Partial<Snapshot> = {}): Snapshot {
     content: read(item),
     leftovers: [],
     absences: undefined,
-    anotherOperator: false,
+    anotherOperator: undefined,
     failingMs: 0,
     outage: undefined,
     recentRepairs: 0,

@@ -115,11 +115,11 @@ export async function readCrd(): Promise<KubeObject> {
   return parse(await readFile('crds/onepassword.com_onepassworditems.yaml', 'utf8')) as KubeObject
 }
 
-/** Applies the CRD and waits until it is served. */
-export async function applyCrd(kubeconfig: string): Promise<void> {
+/** Applies a CRD, by default that of the repository, and waits until it is served. */
+export async function applyCrd(kubeconfig: string, crd?: object): Promise<void> {
   const rest = adminRest(kubeconfig)
   const cluster = clusterOf(rest, '')
-  await cluster.apply('crds', await readCrd())
+  await cluster.apply('crds', crd ?? (await readCrd()))
   await eventually('the CRD is served', async () => {
     const path = collectionPath(RESOURCES.items)
     return (await rest.send({ method: 'GET', path }, AbortSignal.timeout(5_000))) !== undefined

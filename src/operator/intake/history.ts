@@ -1,5 +1,7 @@
 import type { Clock } from '../../kube/clock.ts'
 import { keyOf, type Tracked } from '../../kube/resource.ts'
+import { DIGEST, ITEM_VERSION } from '../annotations.ts'
+import type { SecretMeta, Snapshot } from '../plan/types.ts'
 
 /**
  * What this process remembers of its runs, by claim: since when it fails, when it read from
@@ -18,10 +20,28 @@ export interface History {
   /** Repairs within the last minute. */
   recentRepairs(key: string): number
   didRepair(key: string): void
-  /** The incumbent's finalizer was taken off, or its traces were found over ours. */
-  metIncumbent(key: string): void
-  /** Whether the incumbent came back again and again within ten minutes. */
-  isContested(key: string): boolean
+  /** The Secret was written with that version of its item. */
+  wroteSecret(key: string, itemVersion: string | undefined): void
+  /**
+   * A Secret was read: another version of its item on it than was written last is the work of
+   * somebody else who thinks it his.
+   *
+   * @param applied the version that was written last, for all that is known besides
+   */
+  sawSecret(key: string, secret: SecretMeta, applied: string | undefined): void
+  /** The incumbent's finalizer was taken off. */
+  tookFinalizer(key: string): void
+  /** The incumbent was met on a workload that asks for the claim's Secret; holds for two minutes. */
+  foundIncumbent(key: string): void
+  /**
+   * The incumbent, if it is running: it was found, its finalizer is there again although it was taken off, or it
+   * rewrote the Secret twice, within ten minutes.
+   *
+   * @param at the generation that is looked at, and whether the finalizer is on it
+   */
+  incumbentAt(key: string, at: IncumbentSight): Snapshot['anotherOperator']
+  /** It was told for this generation that the incumbent is running. */
+  toldOfIncumbent(key: string, generation: number): void
   /**
    * Notes that Connect said the item is gone.
    *
@@ -59,15 +79,35 @@ export type ReadCause = 'refresh' | 'repair'
 const READ_INTERVAL_MS = 10_000
 const REPAIRS_MS = 60_000
 const INCUMBENT_MS = 600_000
-/** Meetings with the incumbent after which it counts as running. */
-const INCUMBENT_MEETINGS = 2
+/** Milliseconds for which it counts that the incumbent was met on a workload, once a minute. */
+const FOUND_MS = 120_000
+/** Secrets rewritten after which the incumbent counts as running. */
+const INCUMBENT_REWRITES = 2
+
+/** What is looked at for traces of the incumbent. */
+export interface IncumbentSight {
+  readonly generation: number
+  readonly finalizer: boolean
+}
+
+/** Traces of the incumbent on one claim. */
+interface Traces {
+  /** Version of the item that this process wrote to the Secret. */
+  readonly written?: string | undefined
+  /** The Secret that was looked at last: each is judged once. */
+  readonly seen?: string
+  readonly rewrites?: readonly number[]
+  readonly tookFinalizer?: readonly number[]
+  readonly found?: readonly number[]
+  readonly toldGeneration?: number
+}
 
 interface Entry {
   readonly failingSince?: number | undefined
   readonly asked?: { readonly question: string; readonly at: number }
   readonly readAt?: Partial<Record<ReadCause, number>>
   readonly repairs?: readonly number[]
-  readonly incumbent?: readonly number[]
+  readonly incumbent?: Traces
   readonly absence?:
     | { readonly itemId: string; readonly count: number; readonly at: number }
     | undefined
@@ -105,10 +145,7 @@ export function createHistory(clock: Clock): History {
     didRepair(key) {
       change(key, { repairs: [...recent(get(key).repairs, REPAIRS_MS), clock.now()] })
     },
-    metIncumbent(key) {
-      change(key, { incumbent: [...recent(get(key).incumbent, INCUMBENT_MS), clock.now()] })
-    },
-    isContested: (key) => recent(get(key).incumbent, INCUMBENT_MS).length >= INCUMBENT_MEETINGS,
+    ...createTraces({ clock, get, change, recent }),
     sawAbsence(key, itemId, apartMs) {
       const before = get(key).absence
       const at = clock.now()
@@ -121,6 +158,59 @@ export function createHistory(clock: Clock): History {
       if (get(key).absence !== undefined) change(key, { absence: undefined })
     },
     drop,
+  }
+}
+
+type TraceKeeper = Pick<
+  History,
+  | 'wroteSecret'
+  | 'sawSecret'
+  | 'tookFinalizer'
+  | 'foundIncumbent'
+  | 'incumbentAt'
+  | 'toldOfIncumbent'
+>
+
+/** The part of a history that is about the incumbent. */
+function createTraces({
+  clock,
+  get,
+  change,
+  recent,
+}: { readonly clock: Clock } & Pick<
+  ReturnType<typeof createEntries>,
+  'get' | 'change' | 'recent'
+>): TraceKeeper {
+  const tracesOf = (key: string): Traces => get(key).incumbent ?? {}
+  const note = (key: string, traces: Traces) =>
+    change(key, { incumbent: { ...tracesOf(key), ...traces } })
+  const lately = (times: readonly number[] | undefined) => recent(times, INCUMBENT_MS)
+  return {
+    wroteSecret: (key, written) => note(key, { written }),
+    sawSecret(key, { uid, resourceVersion, annotations }, applied) {
+      const { written = applied, seen, rewrites } = tracesOf(key)
+      const version = annotations[ITEM_VERSION]
+      const sight = `${uid} ${resourceVersion}`
+      if (written === undefined || version === undefined || sight === seen) return
+      // Its reconcile takes our annotations off, its poll leaves them and changes its own.
+      const rewritten = version !== written || !(DIGEST in annotations)
+      const all = rewritten ? [...lately(rewrites), clock.now()] : lately(rewrites)
+      note(key, { seen: sight, rewrites: all })
+    },
+    tookFinalizer(key) {
+      note(key, { tookFinalizer: [clock.now()] })
+    },
+    foundIncumbent(key) {
+      note(key, { found: [clock.now()] })
+    },
+    incumbentAt(key, { generation, finalizer }) {
+      const { rewrites, tookFinalizer, found, toldGeneration } = tracesOf(key)
+      const returned = finalizer && lately(tookFinalizer).length > 0
+      const rewritten = lately(rewrites).length >= INCUMBENT_REWRITES
+      if (!returned && !rewritten && recent(found, FOUND_MS).length === 0) return undefined
+      return toldGeneration === generation ? 'told' : 'met'
+    },
+    toldOfIncumbent: (key, toldGeneration) => note(key, { toldGeneration }),
   }
 }
 

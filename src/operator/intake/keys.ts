@@ -13,14 +13,16 @@ import { askersOf, BY_SECRET, type Views } from './views.ts'
 
 /** How urgent a key is. */
 export const PRIORITY = {
+  /** It is being deleted, and the incumbent's finalizer may keep a whole namespace waiting. */
+  terminating: 0,
   /** The present generation was never applied. */
-  fresh: 0,
+  fresh: 1,
   /** The Secret is not what it should be. */
-  repair: 1,
+  repair: 2,
   /** The item has changed. */
-  refresh: 2,
+  refresh: 3,
   /** Only statuses and annotations are behind. */
-  housekeeping: 3,
+  housekeeping: 4,
 } as const
 
 /** A level of urgency. */
@@ -68,7 +70,7 @@ interface Change<T> {
 function claimChanged(views: Views, sinks: KeySinks, { before, after }: Change<Claim>): void {
   if (before && after && !differs(before, after)) return
   const claim = (after ?? before) as Claim
-  sinks.resource(keyOf(claim), after && isFresh(after) ? PRIORITY.fresh : PRIORITY.refresh)
+  sinks.resource(keyOf(claim), urgencyOf(after))
   for (const { namespace, spec } of [before, after].filter((one) => one !== undefined)) {
     const secretKey = `${namespace}/${spec.secretName}`
     for (const other of views.claims.find(BY_SECRET, secretKey)) {
@@ -76,6 +78,11 @@ function claimChanged(views: Views, sinks: KeySinks, { before, after }: Change<C
     }
     if (askersOf(views, secretKey).length > 0) sinks.workloads(secretKey, PRIORITY.refresh)
   }
+}
+
+function urgencyOf(claim: Claim | undefined): Priority {
+  if (claim?.deleting) return PRIORITY.terminating
+  return claim && isFresh(claim) ? PRIORITY.fresh : PRIORITY.refresh
 }
 
 function secretChanged(views: Views, sinks: KeySinks, { before, after }: Change<SecretMeta>): void {

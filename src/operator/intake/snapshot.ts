@@ -8,8 +8,8 @@ import { isKeyferryError } from '../../errors.ts'
 import { keyOf, objectPath, type ObjectKey } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isNotFound } from '../../kube/status.ts'
-import { DIGEST, ITEM_VERSION } from '../annotations.ts'
-import { type Claim, openRefresh } from '../item.ts'
+import { INCUMBENT_FINALIZER } from '../annotations.ts'
+import { type Claim, conditionOf, openRefresh } from '../item.ts'
 import { parseLiveSecret, SECRETS } from '../objects.ts'
 import type { ItemContent } from '../plan/content.ts'
 import { wholeItem } from '../plan/missing.ts'
@@ -27,7 +27,7 @@ import type { Bindings } from './bindings.ts'
 import type { Catalog } from './catalog.ts'
 import type { ClaimSource } from './claims.ts'
 import type { ContentReader, FilesWanted } from './content.ts'
-import type { History, OwnVersions } from './history.ts'
+import type { History, IncumbentSight, OwnVersions } from './history.ts'
 import { isFresh } from './keys.ts'
 import { deadAmong, isInstanceAlive } from './owners.ts'
 import { leftoversOf, type Views } from './views.ts'
@@ -85,7 +85,7 @@ export function createIntake(deps: IntakeDeps): Intake {
         content: { kind: 'unread' },
         leftovers: leftoversOf(views, claim),
         absences: undefined,
-        anotherOperator: history.isContested(key),
+        anotherOperator: history.incumbentAt(key, sightOf(claim)),
         failingMs: history.failingMs(key),
         outage: catalog.outage(vaultsOf(claim)),
         recentRepairs: history.recentRepairs(key),
@@ -115,11 +115,14 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
     return { references }
   },
   async secret(deps, { claim }, signal) {
+    const { rest, history, versions } = deps
+    const key = keyOf(claim)
     const secret = await readSecret(deps, secretKeyOf(claim), signal)
-    if (secret && isOverwritten(claim, secret)) deps.history.metIncumbent(keyOf(claim))
-    const deadOwners = await deadAmong(deps.rest, secret, claim, signal)
-    const verified = secret !== undefined && isVerified(claim, secret, deps.versions)
-    return { secret: { kind: 'read', secret, verified }, deadOwners }
+    if (secret && !versions.isKnown(secret)) history.sawSecret(key, secret, appliedVersion(claim))
+    const deadOwners = await deadAmong(rest, secret, claim, signal)
+    const verified = secret !== undefined && isVerified(claim, secret, versions)
+    const anotherOperator = history.incumbentAt(key, sightOf(claim))
+    return { secret: { kind: 'read', secret, verified }, deadOwners, anotherOperator }
   },
   async instance({ rest }, { secret }, signal) {
     const live = secret.kind === 'read' ? secret.secret : undefined
@@ -220,9 +223,16 @@ function isVerified({ status }: Claim, meta: SecretMeta, versions: OwnVersions):
   return meta.resourceVersion === status.secretResourceVersion || versions.isKnown(meta)
 }
 
-/** Whether a Secret that we wrote bears the incumbent's annotations and no longer ours. */
-function isOverwritten({ status }: Claim, { annotations }: SecretMeta): boolean {
-  return status.digest !== undefined && ITEM_VERSION in annotations && !(DIGEST in annotations)
+/** The version of its item on the Secret, as the status has it; a frozen item's may be another. */
+function appliedVersion({ status }: Claim): string | undefined {
+  const frozen = conditionOf(status, 'Ready')?.reason === 'Frozen'
+  const version = status.items?.[0]?.version
+  return frozen || version === undefined ? undefined : String(version)
+}
+
+/** What of a claim tells of the incumbent. */
+function sightOf({ generation, finalizers }: Claim): IncumbentSight {
+  return { generation, finalizer: finalizers.includes(INCUMBENT_FINALIZER) }
 }
 
 function secretKeyOf({ namespace, spec }: Claim): ObjectKey {

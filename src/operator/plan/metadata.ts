@@ -47,7 +47,7 @@ export function metadataFor(
   present: { readonly meta: SecretMeta | undefined; readonly deadOwners: ReadonlySet<string> },
 ): Metadata {
   const { meta, deadOwners } = present
-  const before = parseApplied(meta?.annotations[APPLIED])
+  const before = appliedBefore(claim, meta)
   const { secretLabels, secretAnnotations } = claim.spec
   const wished = { ...copiedLabels(claim, policy), ...secretLabels }
   const applied: Applied = {
@@ -101,6 +101,19 @@ function copiedLabels(claim: Claim, { labelsNotCopied }: Policy): Texts {
   return Object.fromEntries(
     Object.entries(claim.labels).filter(([name]) => !isNotCopied(name, labelsNotCopied)),
   )
+}
+
+/**
+ * What was put on the Secret before us. The incumbent copies all labels of the resource and notes
+ * nothing: those that both have are its work, among them some by which other tools prune.
+ */
+function appliedBefore({ labels }: Claim, meta: SecretMeta | undefined): Omit<Applied, 'mapping'> {
+  const noted = meta?.annotations[APPLIED]
+  if (meta === undefined || noted !== undefined || !(ITEM_VERSION in meta.annotations)) {
+    return parseApplied(noted)
+  }
+  const copied = Object.keys(labels).filter((name) => meta.labels[name] === labels[name])
+  return { labels: copied, annotations: [] }
 }
 
 /** Tolerates whatever somebody wrote there: then nothing counts as ours. */

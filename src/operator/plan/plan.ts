@@ -32,7 +32,8 @@ export function planSync(seen: Snapshot): Decision {
     const plan = claim.origin === 'resource' ? planRelease(finalizerAt) : planOrphan(seen)
     return { kind: 'act', plan }
   }
-  if (seen.anotherOperator) {
+  if (seen.anotherOperator === 'told') return later(COMPETITOR_RECHECK_MS)
+  if (seen.anotherOperator === 'met') {
     const message = '1Password’s own operator works on this resource, too.'
     const outcome = { kind: 'recheck', afterMs: COMPETITOR_RECHECK_MS } as const
     return fail(seen, 'AnotherOperator', message, outcome)

@@ -108,8 +108,11 @@ export interface Snapshot {
    * content is applied is gone; undefined until it was asked in this run.
    */
   readonly absences: number | undefined
-  /** Whether the incumbent works on this resource right now. */
-  readonly anotherOperator: boolean
+  /**
+   * Whether the incumbent works on this resource right now, and whether that was told already. It
+   * answers each write with writes of its own, so it is told once.
+   */
+  readonly anotherOperator: 'met' | 'told' | undefined
   /** Milliseconds for which this claim has failed without a break; 0 when it did not. */
   readonly failingMs: number
   /** The failure of polling as a whole, with its age; undefined while polling works. */

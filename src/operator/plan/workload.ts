@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import type { Resource, Tracked } from '../../kube/resource.ts'
 import { AUTO_RESTART, INCUMBENT_FINALIZER, ITEM_NAME, ITEM_PATH } from '../annotations.ts'
 import type { OwnerReference, Texts } from '../item.ts'
+import { secretNameOf } from './names.ts'
 
 const apps = (plural: string, kind: string): Resource => ({
   group: 'apps',
@@ -121,7 +122,7 @@ export function parseWorkload(kind: WorkloadKind, raw: unknown): Workload {
   const { annotations = {} } = metadata
   const template = spec?.template
   const templateAnnotations = template?.metadata?.annotations ?? {}
-  const named = annotations[ITEM_NAME] || templateAnnotations[ITEM_NAME]
+  const named = secretNameOf(annotations[ITEM_NAME] || templateAnnotations[ITEM_NAME] || '')
   const itemPath = annotations[ITEM_PATH] || templateAnnotations[ITEM_PATH]
   return {
     kind,

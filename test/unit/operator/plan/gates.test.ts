@@ -40,17 +40,20 @@ const live = (seen: Snapshot, secret: LiveSecret): Snapshot => ({
 
 describe('others at work', () => {
   test('the former operator stops everything, and is looked for again a minute later', () => {
-    const plan = planOf(aSnapshot({ anotherOperator: true }))
+    const plan = planOf(aSnapshot({ anotherOperator: 'met' }))
     expect(plan.outcome).toEqual({ kind: 'recheck', afterMs: MINUTE })
     expect(plan.secret).toBeUndefined()
     expect(plan.events).toMatchObject([{ type: 'Warning', reason: 'AnotherOperator' }])
+    const told = planOf(aSnapshot({ anotherOperator: 'told' }))
+    expect(told.outcome).toEqual({ kind: 'recheck', afterMs: MINUTE })
+    expect([told.secret, told.status, told.events]).toEqual([undefined, undefined, []])
   })
 
   test('its finalizer goes before anything else is done', () => {
     const claim = aClaim({ metadata: { finalizers: [FINALIZER] } })
     expect(planOf(aSnapshot({ claim }))).toMatchObject({ stripFinalizerAt: 0 })
     expect(planOf(aSnapshot({ claim })).secret).toBeUndefined()
-    expect(planOf(aSnapshot({ claim, anotherOperator: true })).stripFinalizerAt).toBeUndefined()
+    expect(planOf(aSnapshot({ claim, anotherOperator: 'met' })).stripFinalizerAt).toBeUndefined()
   })
 
   test('another installation that lives keeps its Secret, a dead one loses it', () => {

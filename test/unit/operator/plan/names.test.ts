@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isLegalKey, keyOfLabel } from '../../../../src/operator/plan/names.ts'
+import { isLegalKey, keyOfLabel, secretNameOf } from '../../../../src/operator/plan/names.ts'
 import { property } from '../../../support/property.ts'
 
 describe('keyOfLabel', () => {
@@ -70,4 +70,20 @@ describe('keyOfLabel', () => {
       },
     ),
   )
+})
+
+describe('secretNameOf', () => {
+  test.each([
+    ['plain', 'plain'],
+    ['a.b-c', 'a.b-c'],
+    ['With Capitals_and.dots', 'with-capitals-and.dots'],
+    ['-ends.', 'ends'],
+    ['ünïcode', 'n-code'],
+    ['x'.repeat(254), 'x'.repeat(253)],
+    ['a..b', 'a..b'],
+    ['日本', ''],
+    ['', ''],
+  ])('%j becomes %j', (text, name) => {
+    expect(secretNameOf(text)).toBe(name)
+  })
 })
