@@ -62,7 +62,8 @@ const RETRY_MS = 200
 export function createTransport(options: TransportOptions): Transport {
   const base = parseHost(options.host)
   const agent = new Agent({
-    connections: 16,
+    // More than callers make requests at a time: they wait for nobody whose request hangs.
+    connections: 256,
     pipelining: 1,
     allowH2: false,
     keepAliveTimeout: 20_000,
