@@ -37,15 +37,13 @@ export interface Office {
 
 /** Debts closed in a minute: never urgent, so never many at once. */
 const CLOSINGS_PER_MINUTE = 600
-const DEBT_WORKERS = 4
-const ROLLOUT_WORKERS = 4
 
 interface Tools extends Omit<Parts, 'rest'>, Office {
   readonly catalog: Catalog
   readonly reader: ContentReader
   readonly events: EventWriter
   readonly policy: Policy
-  readonly control: (queue: KeyedQueue, reconcile: Reconcile, concurrency: number) => Promise<void>
+  readonly control: (queue: KeyedQueue, reconcile: Reconcile) => Promise<void>
 }
 
 /** Works until `signal` aborts. */
@@ -70,8 +68,8 @@ export async function startWork(parts: Parts, office: Office, signal: AbortSigna
   // A candidate may have waited for hours: nothing is decided on the policy of then.
   await parts.policyFile.reread(handlers)
   await Promise.all([
-    tools.control(queues.resources, resources.reconcile, settings.concurrency),
-    tools.control(queues.workloads, workloads.reconcile, settings.concurrency),
+    tools.control(queues.resources, resources.reconcile),
+    tools.control(queues.workloads, workloads.reconcile),
     ...(settings.dryRun ? [] : restarting(tools)),
     runPoll(poll, signal),
     parts.policyFile.follow(clock, handlers, signal),
@@ -95,8 +93,8 @@ function assemble(parts: Parts, office: Office, signal: AbortSignal): Tools {
       digestKey: office.key,
       instance: `${namespace}/${settings.instance}`,
     },
-    control: (queue, reconcile, concurrency) =>
-      runController({ queue, reconcile, concurrency, onCrash: report.crash }, signal),
+    control: (queue, reconcile) =>
+      runController({ queue, reconcile, onCrash: report.crash }, signal),
   }
 }
 
@@ -208,8 +206,8 @@ function restarting(tools: Tools): Promise<void>[] {
   })
   const releases = createReleaseReconcile({ ...tools, history: createHistory(clock) })
   return [
-    tools.control(queues.debts, debts, DEBT_WORKERS),
-    tools.control(queues.rollouts, rollouts, ROLLOUT_WORKERS),
-    tools.control(queues.releases, releases, 1),
+    tools.control(queues.debts, debts),
+    tools.control(queues.rollouts, rollouts),
+    tools.control(queues.releases, releases),
   ]
 }
