@@ -177,7 +177,8 @@ function createLane(
     ? createShadowReconcile(intake, report.difference)
     : createReconcile({ intake, writer, history, clock, onOutcome: report.outcome })
   const enqueue = (key: string, priority: Priority) => queue.add(key, { priority })
-  return { reconcile, lane: { bindings, keys: source.keys, enqueue } }
+  const isFailing = (key: string) => history.failingMs(key) > 0
+  return { reconcile, lane: { bindings, keys: source.keys, isFailing, enqueue } }
 }
 
 /** Changed content to restarted workloads, and workloads freed of the incumbent's finalizer. */
