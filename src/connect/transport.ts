@@ -166,7 +166,8 @@ async function readBody(
 ): Promise<Buffer> {
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') {
-    body.destroy()
+    // Its error has nobody else to go to, and would end the process.
+    body.on('error', () => {}).destroy()
     throw badAnswer(operation, 'it is compressed although that was not asked for')
   }
   const chunks: Buffer[] = []
