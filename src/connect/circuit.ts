@@ -54,35 +54,58 @@ type State =
 
 const CLOSED: State = { kind: 'closed', failures: 0 }
 
+/** What is known of the whole. */
+function createBreaker({ now, random }: CircuitOptions) {
+  let state = CLOSED
+  return {
+    close() {
+      state = CLOSED
+    },
+    open(error: KeyferryError, { maxMs }: Cause) {
+      const probes = state.kind === 'open' ? state.probes + 1 : 0
+      const backoffMs = Math.min(maxMs, FIRST_MS * 2 ** probes) * (0.75 + 0.5 * random())
+      const askedMs = (error.retryAfterMs ?? 0) * (1 + 0.1 * random())
+      state = { kind: 'open', error, until: now() + Math.max(askedMs, backoffMs), probes }
+    },
+    /** Why, and for how many milliseconds, nobody may ask. */
+    pause(): { readonly error: KeyferryError; readonly ms: number } | undefined {
+      return state.kind === 'open' ? { error: state.error, ms: state.until - now() } : undefined
+    },
+    /** Requests that were under way when the circuit opened tell nothing new. */
+    worked() {
+      if (state.kind === 'closed') state = CLOSED
+    },
+    /** @returns failures in a row; 0 while the circuit is open */
+    failed(): number {
+      if (state.kind === 'open') return 0
+      state = { kind: 'closed', failures: state.failures + 1 }
+      return state.failures
+    },
+  }
+}
+
 /** A transport that stops asking when asking is useless. */
 export function withCircuit(transport: Transport, options: CircuitOptions): Transport {
-  const { now, random, token } = options
+  const { now, token } = options
+  const breaker = createBreaker(options)
   const ended = new AbortController()
-  let state = CLOSED
   let probing = false
   /** Until then a failure is that of a vault or an item: the list was there a moment ago. */
   let soundUntil = Number.NEGATIVE_INFINITY
   let knownToken = token()
-
-  function open(error: KeyferryError, { maxMs }: Cause): void {
-    const probes = state.kind === 'open' ? state.probes + 1 : 0
-    const backoffMs = Math.min(maxMs, FIRST_MS * 2 ** probes) * (0.75 + 0.5 * random())
-    const askedMs = (error.retryAfterMs ?? 0) * (1 + 0.1 * random())
-    state = { kind: 'open', error, until: now() + Math.max(askedMs, backoffMs), probes }
-  }
 
   async function probe(signal: AbortSignal): Promise<void> {
     const asked = knownToken
     probing = true
     try {
       await transport.send(PROBE, signal)
-      state = CLOSED
+      breaker.close()
       soundUntil = now() + FIRST_MS
     } catch (error) {
       if (isKeyferryError(error) && asked === knownToken) {
         const cause = CAUSES[error.code]
-        if (cause) open(error, cause)
-        else state = CLOSED
+        if (cause) breaker.open(error, cause)
+        else breaker.close()
       }
       throw error
     } finally {
@@ -93,27 +116,21 @@ export function withCircuit(transport: Transport, options: CircuitOptions): Tran
   async function admit(signal: AbortSignal): Promise<void> {
     if (token() !== knownToken) {
       knownToken = token()
-      state = CLOSED
+      breaker.close()
     }
-    if (state.kind === 'closed') return
-    const { error, until } = state
-    if (probing || now() < until) throw refusal(error, Math.max(until - now(), 1_000))
+    const pause = breaker.pause()
+    if (pause === undefined) return
+    if (probing || pause.ms > 0) throw refusal(pause.error, Math.max(pause.ms, 1_000))
     await probe(signal)
   }
 
-  /** Requests that were under way when the circuit opened tell nothing new. */
   function failed(error: KeyferryError, { path }: ConnectRequest): void {
-    if (state.kind === 'open') return
     const cause = CAUSES[error.code]
-    if (cause === undefined) {
-      state = CLOSED
-      return
-    }
-    const failures = state.failures + 1
-    state = { kind: 'closed', failures }
-    if (failures < cause.suspicious) return
-    if (error.code === 'CONNECT_RATE_LIMITED' || path === PROBE.path) open(error, cause)
-    else if (!probing && now() >= soundUntil) void probe(ended.signal).catch(() => {})
+    if (cause === undefined) return breaker.worked()
+    if (breaker.failed() < cause.suspicious) return
+    if (error.code === 'CONNECT_RATE_LIMITED' || path === PROBE.path) breaker.open(error, cause)
+    // What it finds out is noted; nobody waits for it.
+    else if (!probing && now() >= soundUntil) void Promise.allSettled([probe(ended.signal)])
   }
 
   return {
@@ -122,7 +139,7 @@ export function withCircuit(transport: Transport, options: CircuitOptions): Tran
       const asked = knownToken
       try {
         const answer = await transport.send(request, signal)
-        if (state.kind === 'closed') state = CLOSED
+        breaker.worked()
         return answer
       } catch (error) {
         if (isKeyferryError(error) && asked === knownToken) failed(error, request)

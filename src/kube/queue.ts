@@ -8,8 +8,7 @@
 import { type Backoff, backoffMs } from './backoff.ts'
 import type { Clock } from './clock.ts'
 import { createDelays } from './delays.ts'
-import { createShares, type Share } from './shares.ts'
-import { createTurns } from './turns.ts'
+import { createReady, type Waiting } from './ready.ts'
 
 /** What becomes of a key after a run. */
 export type Requeue =
@@ -68,11 +67,7 @@ interface Run {
   due: number
 }
 
-interface Entry extends Run {
-  readonly key: string
-  state: 'delayed' | 'ready' | 'running'
-  /** What the run counts against while it lasts. */
-  share: Share | undefined
+interface Entry extends Run, Waiting {
   /** Added while running: one more run, then. */
   again: Run | undefined
 }
@@ -82,7 +77,7 @@ export function createQueue(options: QueueOptions): KeyedQueue {
   const { clock, random, priorities, workers } = options
   const entries = new Map<string, Entry>()
   const failures = new Map<string, number>()
-  const lines = createLines(options)
+  const lines = createReady(options)
   const delays = createDelays<Entry>(clock, (entry, due) => {
     // A key that was hurried or dropped has left a stale delay behind.
     if (entries.get(entry.key) === entry && entry.state === 'delayed' && entry.due === due) {
@@ -132,9 +127,7 @@ export function createQueue(options: QueueOptions): KeyedQueue {
       if (entry === undefined) return
       entries.delete(key)
       lines.free(entry)
-      const count = requeue.kind === 'backoff' ? (failures.get(key) ?? 0) + 1 : 0
-      if (count === 0) failures.delete(key)
-      else failures.set(key, count)
+      const count = countFailure(failures, key, requeue)
       const waitMs = waitOf(requeue, () => backoffMs(count, options.backoff, random), random)
       if (waitMs !== undefined) add(key, { priority: entry.priority, due: clock.now() + waitMs })
       if (entry.again) add(key, entry.again)
@@ -145,6 +138,14 @@ export function createQueue(options: QueueOptions): KeyedQueue {
     failures: (key) => failures.get(key) ?? 0,
     workers,
   }
+}
+
+/** @returns failures in a row */
+function countFailure(failures: Map<string, number>, key: string, { kind }: Requeue): number {
+  const count = kind === 'backoff' ? (failures.get(key) ?? 0) + 1 : 0
+  if (count === 0) failures.delete(key)
+  else failures.set(key, count)
+  return count
 }
 
 function earlier(a: Run | undefined, b: Run): Run {
@@ -163,80 +164,5 @@ function waitOf(requeue: Requeue, backoff: () => number, random: () => number): 
       const { ms = 0, mostMs = Number.POSITIVE_INFINITY } = requeue
       return Math.min(mostMs, Math.max(ms * (1 + 0.25 * random()), backoff()))
     }
-  }
-}
-
-/** The ready keys: a line of groups for each priority, and the workers that wait for them. */
-function createLines({ clock, priorities, groupOf, workers, spacingMs = 0 }: QueueOptions) {
-  const lines = Array.from({ length: priorities }, () => createTurns())
-  const shares = createShares(workers)
-  const sleepers = new Set<() => void>()
-  let size = 0
-  let leastUrgentAt = Number.NEGATIVE_INFINITY
-  let timed = false
-
-  /** All of them: one that was chosen might be gone, and those that come too late sleep again. */
-  function wake(): void {
-    for (const wakeOne of sleepers) wakeOne()
-  }
-
-  /** Whether keys of that priority must wait although workers are free; if so, not for ever. */
-  function isSpaced(priority: number): boolean {
-    const waitMs = leastUrgentAt - clock.now()
-    if (priority !== priorities - 1 || waitMs <= 0) return false
-    if (timed) return true
-    timed = true
-    clock.timer(waitMs, () => {
-      timed = false
-      wake()
-    })
-    return true
-  }
-
-  return {
-    /** A key that moves to a more urgent line leaves a stale place behind, which `take` skips. */
-    push(entry: Entry): void {
-      if (entry.state !== 'ready') size += 1
-      entry.state = 'ready'
-      lines[entry.priority]?.push(groupOf(entry.key), entry.key)
-      wake()
-    },
-    take(entries: ReadonlyMap<string, Entry>): string | undefined {
-      if (size === 0) return undefined
-      for (const [priority, line] of lines.entries()) {
-        if (isSpaced(priority)) continue
-        const mayGo = (group: string) => shares.mayStart(`${priority} ${group}`)
-        for (let key = line.shift(mayGo); key !== undefined; key = line.shift(mayGo)) {
-          const entry = entries.get(key)
-          if (entry?.state !== 'ready' || entry.priority !== priority) continue
-          entry.state = 'running'
-          entry.share = shares.start(`${priority} ${groupOf(key)}`)
-          size -= 1
-          if (priority === priorities - 1) leastUrgentAt = clock.now() + spacingMs
-          return key
-        }
-      }
-      return undefined
-    },
-    /** A run has ended: its worker is free, and so may be those that its group was denied. */
-    free({ share }: Entry): void {
-      if (share) shares.end(share)
-      if (size > 0) wake()
-    },
-    /** Resolves when a key was pushed, or when `signal` aborts. */
-    filled(signal: AbortSignal): Promise<void> {
-      return new Promise((resolve) => {
-        const wakeOne = () => {
-          sleepers.delete(wakeOne)
-          signal.removeEventListener('abort', wakeOne)
-          resolve()
-        }
-        sleepers.add(wakeOne)
-        signal.addEventListener('abort', wakeOne)
-      })
-    },
-    get size() {
-      return size
-    },
   }
 }
