@@ -61,7 +61,14 @@ function createBreaker({ now, random }: CircuitOptions) {
     close() {
       state = CLOSED
     },
-    open(error: KeyferryError, { maxMs }: Cause) {
+    /** Takes a failure of the list of vaults for what it is: one of the whole, or an answer. */
+    judge(error: KeyferryError) {
+      const cause = CAUSES[error.code]
+      if (cause === undefined) {
+        state = CLOSED
+        return
+      }
+      const { maxMs } = cause
       const probes = state.kind === 'open' ? state.probes + 1 : 0
       const backoffMs = Math.min(maxMs, FIRST_MS * 2 ** probes) * (0.75 + 0.5 * random())
       const askedMs = (error.retryAfterMs ?? 0) * (1 + 0.1 * random())
@@ -102,11 +109,7 @@ export function withCircuit(transport: Transport, options: CircuitOptions): Tran
       breaker.close()
       soundUntil = now() + FIRST_MS
     } catch (error) {
-      if (isKeyferryError(error) && asked === knownToken) {
-        const cause = CAUSES[error.code]
-        if (cause) breaker.open(error, cause)
-        else breaker.close()
-      }
+      if (isKeyferryError(error) && asked === knownToken) breaker.judge(error)
       throw error
     } finally {
       probing = false
@@ -128,9 +131,8 @@ export function withCircuit(transport: Transport, options: CircuitOptions): Tran
     const cause = CAUSES[error.code]
     if (cause === undefined) return breaker.worked()
     if (breaker.failed() < cause.suspicious) return
-    if (error.code === 'CONNECT_RATE_LIMITED' || path === PROBE.path) breaker.open(error, cause)
-    // What it finds out is noted; nobody waits for it.
-    else if (!probing && now() >= soundUntil) void Promise.allSettled([probe(ended.signal)])
+    if (error.code === 'CONNECT_RATE_LIMITED' || path === PROBE.path) breaker.judge(error)
+    else if (!probing && now() >= soundUntil) probe(ended.signal).catch(() => {})
   }
 
   return {

@@ -115,10 +115,9 @@ export function createQueue(options: QueueOptions): KeyedQueue {
       add(key, { priority, due: clock.now() + afterMs })
     },
     async next(signal) {
-      while (!signal.aborted) {
+      for (; !signal.aborted; await lines.filled(signal)) {
         const key = lines.take(entries)
         if (key !== undefined) return key
-        await lines.filled(signal)
       }
       return undefined
     },
