@@ -127,7 +127,7 @@ export function withCircuit(transport: Transport, options: CircuitOptions): Tran
     await probe(signal)
   }
 
-  function failed(error: KeyferryError, { path }: ConnectRequest): void {
+  function failed({ path }: ConnectRequest, error: KeyferryError): void {
     const cause = CAUSES[error.code]
     if (cause === undefined) return breaker.worked()
     if (breaker.failed() < cause.suspicious) return
@@ -144,7 +144,7 @@ export function withCircuit(transport: Transport, options: CircuitOptions): Tran
         breaker.worked()
         return answer
       } catch (error) {
-        if (isKeyferryError(error) && asked === knownToken) failed(error, request)
+        if (isKeyferryError(error) && asked === knownToken) failed(request, error)
         throw error
       }
     },
