@@ -24,21 +24,25 @@ interface Cause {
   readonly suspicious: number
   /** Milliseconds that lie between two probes at most. */
   readonly maxMs: number
+  /** Whether the server knows best when it wants to be asked again. */
+  readonly obeyed?: true
 }
 
 /** A token that is refused may be locked out for it; a server that is down does not mind. */
 const TOKEN_MS = 300_000
 const SERVER_MS = 30_000
 const FIRST_MS = 5_000
+/** A server that asks for less of a pause than this asks for none. */
+const LEAST_MS = 1_000
 
 /** What may be the matter with the whole; any other error is an answer. */
 const CAUSES: Partial<Record<ErrorCode, Cause>> = {
   CONNECT_UNAUTHORIZED: { suspicious: 1, maxMs: TOKEN_MS },
-  CONNECT_RATE_LIMITED: { suspicious: 1, maxMs: TOKEN_MS },
+  CONNECT_RATE_LIMITED: { suspicious: 1, maxMs: TOKEN_MS, obeyed: true },
   CONNECT_FORBIDDEN: { suspicious: 10, maxMs: TOKEN_MS },
   CONNECT_UNREACHABLE: { suspicious: 5, maxMs: SERVER_MS },
   CONNECT_TIMEOUT: { suspicious: 5, maxMs: SERVER_MS },
-  CONNECT_UNAVAILABLE: { suspicious: 5, maxMs: SERVER_MS },
+  CONNECT_UNAVAILABLE: { suspicious: 5, maxMs: SERVER_MS, obeyed: true },
 }
 
 const PROBE: ConnectRequest = { operation: 'vaults', method: 'GET', path: '/v1/vaults' }
@@ -68,11 +72,14 @@ function createBreaker({ now, random }: CircuitOptions) {
         state = CLOSED
         return
       }
-      const { maxMs } = cause
+      const { maxMs, obeyed } = cause
+      const { retryAfterMs = 0 } = error
       const probes = state.kind === 'open' ? state.probes + 1 : 0
       const backoffMs = Math.min(maxMs, FIRST_MS * 2 ** probes) * (0.75 + 0.5 * random())
-      const askedMs = (error.retryAfterMs ?? 0) * (1 + 0.1 * random())
-      state = { kind: 'open', error, until: now() + Math.max(askedMs, backoffMs), probes }
+      const askedMs = retryAfterMs * (1 + 0.1 * random())
+      const told = obeyed && retryAfterMs >= LEAST_MS
+      const waitMs = told ? askedMs : Math.max(askedMs, backoffMs)
+      state = { kind: 'open', error, until: now() + waitMs, probes }
     },
     /** Why, and for how many milliseconds, nobody may ask. */
     pause(): { readonly error: KeyferryError; readonly ms: number } | undefined {

@@ -48,6 +48,13 @@ interface ScriptedVault {
   readonly items: Map<string, Stored>
 }
 
+/** Of one vault. */
+interface Replica {
+  readonly vault: ScriptedVault
+  /** Answers so far, by URL. */
+  readonly turns: Map<string, number>
+}
+
 /** Takes an answer over; returning true means that it was given. */
 export type Intercept = (
   request: IncomingMessage,
@@ -83,7 +90,8 @@ export interface ScriptedConnect {
   /** Whether lists come in another order each time. */
   shuffled: boolean
   /**
-   * From now on a second replica that stays as it is now gives every other answer about a vault.
+   * From now on a second replica that stays as it is now gives every other answer about a vault, to
+   * each question: the first list of items, the second list of vaults, the second look at an item.
    * @returns ends that
    */
   lag(vaultId: string): () => void
@@ -115,7 +123,7 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
     return { vault, item }
   }
   const under = new Set<ServerResponse>()
-  const lagging = new Map<string, { readonly vault: ScriptedVault; turn: number }>()
+  const lagging = new Map<string, Replica>()
   const server = createServer((request, response) => void answer(request, response))
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -143,10 +151,11 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
 
   /** The vaults as the replica has them that answers this request. */
   function seenBy(url: string): ReadonlyMap<string, ScriptedVault> {
-    const behind = [...lagging].filter(([id, replica]) => {
+    const behind = [...lagging].filter(([id, { turns }]) => {
       if (url.split('/').length > 3 && !url.includes(id)) return false
-      replica.turn += 1
-      return replica.turn % 2 === 0
+      const turn = turns.get(url) ?? (url.endsWith('/items') ? 1 : 0)
+      turns.set(url, turn + 1)
+      return turn % 2 === 1
     })
     return new Map([...vaults, ...behind.map(([id, { vault }]) => [id, vault] as const)])
   }
@@ -165,7 +174,8 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
     lag(vaultId) {
       const vault = vaults.get(vaultId)
       if (!vault) throw new Error(`no vault ${vaultId}`)
-      lagging.set(vaultId, { vault: { ...vault, items: new Map(vault.items) }, turn: 0 })
+      const vaultThen = { ...vault, items: new Map(vault.items) }
+      lagging.set(vaultId, { vault: vaultThen, turns: new Map() })
       return () => void lagging.delete(vaultId)
     },
     move(itemId, vaultId) {
@@ -257,7 +267,7 @@ function shuffle(list: readonly unknown[]): unknown[] {
 const VERSION = { '1Password-Connect-Version': '1.8.1' }
 
 /** A whole JSON answer. */
-export function json(response: ServerResponse, status: number, body: unknown): void {
+function json(response: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body)
   response.writeHead(status, {
     'content-type': 'application/json',

@@ -135,6 +135,21 @@ test('a server that asks for a pause gets it from everybody, with some time more
   expect(server.asked.slice(1)).toEqual([VAULTS.path, item('b').path])
 })
 
+test.each([
+  [3_000, [0, 3_150, 6_300, 9_450]],
+  [0, [0, 5_000, 15_000, 35_000]],
+])('a server that asks for a pause of %i ms each time is asked at %j', async (pause, times) => {
+  const { server, fails } = aCircuit()
+  server.answers = () => failure('CONNECT_RATE_LIMITED', pause)
+  const asked: number[] = []
+  for (; server.time <= 36_000; server.time += 50) {
+    const before = server.asked.length
+    await fails()
+    if (server.asked.length > before) asked.push(server.time)
+  }
+  expect(asked.slice(0, 4)).toEqual(times)
+})
+
 test('a good answer that was under way does not end the pause', async () => {
   const { server, waiting, send, fails } = aCircuit()
   server.answers = () => 'waits'
