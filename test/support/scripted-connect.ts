@@ -267,7 +267,7 @@ function shuffle(list: readonly unknown[]): unknown[] {
 const VERSION = { '1Password-Connect-Version': '1.8.1' }
 
 /** A whole JSON answer. */
-function json(response: ServerResponse, status: number, body: unknown): void {
+export function json(response: ServerResponse, status: number, body: unknown): void {
   const text = JSON.stringify(body)
   response.writeHead(status, {
     'content-type': 'application/json',
