@@ -1,9 +1,13 @@
 /**
- * One circuit for each token: when the server refuses it, asks for fewer requests or fails again and
- * again, everybody stops asking, and one probe at a time finds out whether that has passed.
+ * One circuit for each token: when the server refuses it, asks for fewer requests or fails as a
+ * whole, everybody stops asking, and one probe at a time finds out whether that has passed.
+ *
+ * Whether it fails as a whole, or only a vault or an item does, the list of vaults tells, on which
+ * everything rests: it is asked for after failures in a row, and it is the probe. So whoever asks
+ * for broken things again and again harms nobody else.
  */
 import { type ErrorCode, isKeyferryError, KeyferryError } from '../errors.ts'
-import type { Transport } from './transport.ts'
+import type { ConnectRequest, Transport } from './transport.ts'
 
 /** Time and chance, passed in so that tests are exact. */
 export interface CircuitOptions {
@@ -15,18 +19,33 @@ export interface CircuitOptions {
   readonly token: () => string
 }
 
-/** Failures in a row that open the circuit, by code; what is not listed counts as an answer. */
-const THRESHOLDS: Partial<Record<ErrorCode, number>> = {
-  CONNECT_UNAUTHORIZED: 1,
-  CONNECT_RATE_LIMITED: 1,
-  CONNECT_FORBIDDEN: 10,
-  CONNECT_UNREACHABLE: 5,
-  CONNECT_TIMEOUT: 5,
-  CONNECT_UNAVAILABLE: 5,
+interface Cause {
+  /** Failures in a row after which the list of vaults is asked for. */
+  readonly suspicious: number
+  /** Milliseconds that lie between two probes at most. */
+  readonly maxMs: number
+  /** Whether the server knows best when it wants to be asked again. */
+  readonly obeyed?: true
 }
-/** Milliseconds until the first probe; doubled after each that fails. */
+
+/** A token that is refused may be locked out for it; a server that is down does not mind. */
+const TOKEN_MS = 300_000
+const SERVER_MS = 30_000
 const FIRST_MS = 5_000
-const MAX_MS = 300_000
+/** A server that asks for less of a pause than this asks for none. */
+const LEAST_MS = 1_000
+
+/** What may be the matter with the whole; any other error is an answer. */
+const CAUSES: Partial<Record<ErrorCode, Cause>> = {
+  CONNECT_UNAUTHORIZED: { suspicious: 1, maxMs: TOKEN_MS },
+  CONNECT_RATE_LIMITED: { suspicious: 1, maxMs: TOKEN_MS, obeyed: true },
+  CONNECT_FORBIDDEN: { suspicious: 10, maxMs: TOKEN_MS },
+  CONNECT_UNREACHABLE: { suspicious: 5, maxMs: SERVER_MS },
+  CONNECT_TIMEOUT: { suspicious: 5, maxMs: SERVER_MS },
+  CONNECT_UNAVAILABLE: { suspicious: 5, maxMs: SERVER_MS, obeyed: true },
+}
+
+const PROBE: ConnectRequest = { operation: 'vaults', method: 'GET', path: '/v1/vaults' }
 
 type State =
   | { readonly kind: 'closed'; readonly failures: number }
@@ -35,57 +54,111 @@ type State =
       readonly error: KeyferryError
       readonly until: number
       readonly probes: number
-      readonly probing: boolean
     }
+
+const CLOSED: State = { kind: 'closed', failures: 0 }
+
+/** What is known of the whole. */
+function createBreaker({ now, random }: CircuitOptions) {
+  let state = CLOSED
+  return {
+    close() {
+      state = CLOSED
+    },
+    /** Takes a failure of the list of vaults for what it is: one of the whole, or an answer. */
+    judge(error: KeyferryError) {
+      const cause = CAUSES[error.code]
+      if (cause === undefined) {
+        state = CLOSED
+        return
+      }
+      const { maxMs, obeyed } = cause
+      const { retryAfterMs = 0 } = error
+      const probes = state.kind === 'open' ? state.probes + 1 : 0
+      const backoffMs = Math.min(maxMs, FIRST_MS * 2 ** probes) * (0.75 + 0.5 * random())
+      const askedMs = retryAfterMs * (1 + 0.1 * random())
+      const told = obeyed && retryAfterMs >= LEAST_MS
+      const waitMs = told ? askedMs : Math.max(askedMs, backoffMs)
+      state = { kind: 'open', error, until: now() + waitMs, probes }
+    },
+    /** Why, and for how many milliseconds, nobody may ask. */
+    pause(): { readonly error: KeyferryError; readonly ms: number } | undefined {
+      return state.kind === 'open' ? { error: state.error, ms: state.until - now() } : undefined
+    },
+    /** Requests that were under way when the circuit opened tell nothing new. */
+    worked() {
+      if (state.kind === 'closed') state = CLOSED
+    },
+    /** @returns failures in a row; 0 while the circuit is open */
+    failed(): number {
+      if (state.kind === 'open') return 0
+      state = { kind: 'closed', failures: state.failures + 1 }
+      return state.failures
+    },
+  }
+}
 
 /** A transport that stops asking when asking is useless. */
 export function withCircuit(transport: Transport, options: CircuitOptions): Transport {
-  const { now, random, token } = options
-  let state: State = { kind: 'closed', failures: 0 }
-  let knownToken = ''
+  const { now, token } = options
+  const breaker = createBreaker(options)
+  const ended = new AbortController()
+  let probing = false
+  /** Until then a failure is that of a vault or an item: the list was there a moment ago. */
+  let soundUntil = Number.NEGATIVE_INFINITY
+  let knownToken = token()
 
-  function admit(): void {
+  async function probe(signal: AbortSignal): Promise<void> {
+    const asked = knownToken
+    probing = true
+    try {
+      await transport.send(PROBE, signal)
+      breaker.close()
+      soundUntil = now() + FIRST_MS
+    } catch (error) {
+      if (isKeyferryError(error) && asked === knownToken) breaker.judge(error)
+      throw error
+    } finally {
+      probing = false
+    }
+  }
+
+  async function admit(signal: AbortSignal): Promise<void> {
     if (token() !== knownToken) {
       knownToken = token()
-      state = { kind: 'closed', failures: 0 }
+      breaker.close()
     }
-    if (state.kind === 'closed') return
-    const { error, until, probing } = state
-    if (probing || now() < until) throw refusal(error, Math.max(until - now(), 1_000))
-    state = { ...state, probing: true }
+    const pause = breaker.pause()
+    if (pause === undefined) return
+    if (probing || pause.ms > 0) throw refusal(pause.error, Math.max(pause.ms, 1_000))
+    await probe(signal)
   }
 
-  function failed(error: KeyferryError): void {
-    const threshold = THRESHOLDS[error.code]
-    if (threshold === undefined) return succeeded()
-    const failures = state.kind === 'closed' ? state.failures + 1 : threshold
-    const probes = state.kind === 'open' ? state.probes + 1 : 0
-    if (failures < threshold) state = { kind: 'closed', failures }
-    else {
-      const waitMs = Math.min(MAX_MS, FIRST_MS * 2 ** probes) * (0.75 + 0.5 * random())
-      const until = now() + Math.max(error.retryAfterMs ?? 0, waitMs)
-      state = { kind: 'open', error, until, probes, probing: false }
-    }
-  }
-
-  function succeeded(): void {
-    state = { kind: 'closed', failures: 0 }
+  function failed({ path }: ConnectRequest, error: KeyferryError): void {
+    const cause = CAUSES[error.code]
+    if (cause === undefined) return breaker.worked()
+    if (breaker.failed() < cause.suspicious) return
+    if (error.code === 'CONNECT_RATE_LIMITED' || path === PROBE.path) breaker.judge(error)
+    else if (!probing && now() >= soundUntil) probe(ended.signal).catch(() => {})
   }
 
   return {
     async send(request, signal) {
-      admit()
+      await admit(signal)
+      const asked = knownToken
       try {
         const answer = await transport.send(request, signal)
-        succeeded()
+        breaker.worked()
         return answer
       } catch (error) {
-        if (isKeyferryError(error)) failed(error)
-        else if (state.kind === 'open') state = { ...state, probing: false }
+        if (isKeyferryError(error) && asked === knownToken) failed(request, error)
         throw error
       }
     },
-    close: () => transport.close(),
+    close() {
+      ended.abort()
+      return transport.close()
+    },
   }
 }
 

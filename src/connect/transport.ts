@@ -62,7 +62,8 @@ const RETRY_MS = 200
 export function createTransport(options: TransportOptions): Transport {
   const base = parseHost(options.host)
   const agent = new Agent({
-    connections: 16,
+    // More than callers make requests at a time: they wait for nobody whose request hangs.
+    connections: 256,
     pipelining: 1,
     allowH2: false,
     keepAliveTimeout: 20_000,
@@ -165,7 +166,8 @@ async function readBody(
 ): Promise<Buffer> {
   const encoding = headers['content-encoding']
   if (encoding !== undefined && encoding !== 'identity') {
-    body.destroy()
+    // Its error has nobody else to go to, and would end the process.
+    body.on('error', () => {}).destroy()
     throw badAnswer(operation, 'it is compressed although that was not asked for')
   }
   const chunks: Buffer[] = []

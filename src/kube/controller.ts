@@ -7,15 +7,13 @@ export type Reconcile = (key: string, signal: AbortSignal) => Promise<Requeue>
 export interface ControllerOptions {
   readonly queue: KeyedQueue
   readonly reconcile: Reconcile
-  /** Keys worked at the same time. */
-  readonly concurrency: number
   /** Called for an error that `reconcile` threw: a defect, so it is retried and told. */
   readonly onCrash: (key: string, error: unknown) => void
 }
 
-/** Works the queue until `signal` aborts; resolves once the runs under way have ended. */
+/** Works the queue, by as many workers as it is for, until `signal` aborts; resolves once the runs under way have ended. */
 export async function runController(
-  { queue, reconcile, concurrency, onCrash }: ControllerOptions,
+  { queue, reconcile, onCrash }: ControllerOptions,
   signal: AbortSignal,
 ): Promise<void> {
   async function work(): Promise<void> {
@@ -33,5 +31,5 @@ export async function runController(
     }
   }
 
-  await Promise.all(Array.from({ length: concurrency }, work))
+  await Promise.all(Array.from({ length: queue.workers }, work))
 }

@@ -3,11 +3,12 @@
  * worked twice at the same time; a key added while it is being worked is worked once more.
  * Lower priorities wait for higher ones, and inside a priority the groups (namespaces) take
  * turns, so that one group with thousands of keys delays another group's key by one.
+ * Runs may take long, so turns are not enough: groups share the workers (`shares.ts`).
  */
 import { type Backoff, backoffMs } from './backoff.ts'
 import type { Clock } from './clock.ts'
 import { createDelays } from './delays.ts'
-import { createTurns } from './turns.ts'
+import { createReady, type Waiting } from './ready.ts'
 
 /** What becomes of a key after a run. */
 export type Requeue =
@@ -15,8 +16,11 @@ export type Requeue =
   | { readonly kind: 'forget' }
   /** Run again after `ms`; the failures so far are forgotten. */
   | { readonly kind: 'after'; readonly ms: number }
-  /** Run again after a back-off that grows with each failure in a row, at least `ms`. */
-  | { readonly kind: 'backoff'; readonly ms?: number }
+  /**
+   * Run again after a back-off that grows with each failure in a row: at least `ms`, and some more
+   * so that not all who were told the same come at once; at most `mostMs`.
+   */
+  | { readonly kind: 'backoff'; readonly ms?: number; readonly mostMs?: number }
 
 /** When and how urgently a key is to be worked. */
 export interface AddOptions {
@@ -37,6 +41,8 @@ export interface KeyedQueue {
   readonly waiting: number
   /** Failures in a row of a key. */
   failures(key: string): number
+  /** Keys that may be worked at the same time. */
+  readonly workers: number
 }
 
 /** What a queue needs to know. */
@@ -48,6 +54,10 @@ export interface QueueOptions {
   readonly backoff: Backoff
   /** Group of a key: groups of one priority take turns. */
   readonly groupOf: (key: string) => string
+  /** Keys that may be worked at the same time. */
+  readonly workers: number
+  /** Milliseconds between two starts of the least urgent keys; 0 unless told. */
+  readonly spacingMs?: number
 }
 
 interface Run {
@@ -57,18 +67,17 @@ interface Run {
   due: number
 }
 
-interface Entry extends Run {
-  readonly key: string
-  state: 'delayed' | 'ready' | 'running'
+interface Entry extends Run, Waiting {
   /** Added while running: one more run, then. */
   again: Run | undefined
 }
 
 /** Queue without bounds: its size is the number of objects, which is bounded elsewhere. */
-export function createQueue({ clock, random, priorities, ...options }: QueueOptions): KeyedQueue {
+export function createQueue(options: QueueOptions): KeyedQueue {
+  const { clock, random, priorities, workers } = options
   const entries = new Map<string, Entry>()
   const failures = new Map<string, number>()
-  const lines = createLines(priorities, options.groupOf)
+  const lines = createReady(options)
   const delays = createDelays<Entry>(clock, (entry, due) => {
     // A key that was hurried or dropped has left a stale delay behind.
     if (entries.get(entry.key) === entry && entry.state === 'delayed' && entry.due === due) {
@@ -96,7 +105,7 @@ export function createQueue({ clock, random, priorities, ...options }: QueueOpti
   function add(key: string, run: Run): void {
     const entry = entries.get(key)
     if (entry !== undefined) return merge(entry, run)
-    const fresh: Entry = { key, ...run, state: 'delayed', again: undefined }
+    const fresh: Entry = { key, ...run, state: 'delayed', again: undefined, share: undefined }
     entries.set(key, fresh)
     schedule(fresh)
   }
@@ -106,10 +115,9 @@ export function createQueue({ clock, random, priorities, ...options }: QueueOpti
       add(key, { priority, due: clock.now() + afterMs })
     },
     async next(signal) {
-      while (!signal.aborted) {
+      for (; !signal.aborted; await lines.filled(signal)) {
         const key = lines.take(entries)
         if (key !== undefined) return key
-        await lines.filled(signal)
       }
       return undefined
     },
@@ -117,10 +125,9 @@ export function createQueue({ clock, random, priorities, ...options }: QueueOpti
       const entry = entries.get(key)
       if (entry === undefined) return
       entries.delete(key)
-      const count = requeue.kind === 'backoff' ? (failures.get(key) ?? 0) + 1 : 0
-      if (count === 0) failures.delete(key)
-      else failures.set(key, count)
-      const waitMs = waitOf(requeue, () => backoffMs(count, options.backoff, random))
+      lines.free(entry)
+      const count = countFailure(failures, key, requeue)
+      const waitMs = waitOf(requeue, () => backoffMs(count, options.backoff, random), random)
       if (waitMs !== undefined) add(key, { priority: entry.priority, due: clock.now() + waitMs })
       if (entry.again) add(key, entry.again)
     },
@@ -128,7 +135,16 @@ export function createQueue({ clock, random, priorities, ...options }: QueueOpti
       return lines.size
     },
     failures: (key) => failures.get(key) ?? 0,
+    workers,
   }
+}
+
+/** @returns failures in a row */
+function countFailure(failures: Map<string, number>, key: string, { kind }: Requeue): number {
+  const count = kind === 'backoff' ? (failures.get(key) ?? 0) + 1 : 0
+  if (count === 0) failures.delete(key)
+  else failures.set(key, count)
+  return count
 }
 
 function earlier(a: Run | undefined, b: Run): Run {
@@ -137,57 +153,15 @@ function earlier(a: Run | undefined, b: Run): Run {
 }
 
 /** Milliseconds until the next run; undefined when none is wanted. */
-function waitOf(requeue: Requeue, backoff: () => number): number | undefined {
+function waitOf(requeue: Requeue, backoff: () => number, random: () => number): number | undefined {
   switch (requeue.kind) {
     case 'forget':
       return undefined
     case 'after':
       return requeue.ms
-    case 'backoff':
-      return Math.max(requeue.ms ?? 0, backoff())
-  }
-}
-
-/** The ready keys: a line of groups for each priority, and the workers that wait for them. */
-function createLines(priorities: number, groupOf: (key: string) => string) {
-  const lines = Array.from({ length: priorities }, () => createTurns())
-  const sleepers = new Set<() => void>()
-  let size = 0
-  return {
-    /** A key that moves to a more urgent line leaves a stale place behind, which `take` skips. */
-    push(entry: Entry): void {
-      if (entry.state !== 'ready') size += 1
-      entry.state = 'ready'
-      lines[entry.priority]?.push(groupOf(entry.key), entry.key)
-      // All of them: one that was chosen might be gone, and those that come too late sleep again.
-      for (const wake of sleepers) wake()
-    },
-    take(entries: ReadonlyMap<string, Entry>): string | undefined {
-      for (const [priority, line] of lines.entries()) {
-        for (let key = line.shift(); key !== undefined; key = line.shift()) {
-          const entry = entries.get(key)
-          if (entry?.state !== 'ready' || entry.priority !== priority) continue
-          entry.state = 'running'
-          size -= 1
-          return key
-        }
-      }
-      return undefined
-    },
-    /** Resolves when a key was pushed, or when `signal` aborts. */
-    filled(signal: AbortSignal): Promise<void> {
-      return new Promise((resolve) => {
-        const wake = () => {
-          sleepers.delete(wake)
-          signal.removeEventListener('abort', wake)
-          resolve()
-        }
-        sleepers.add(wake)
-        signal.addEventListener('abort', wake)
-      })
-    },
-    get size() {
-      return size
-    },
+    case 'backoff': {
+      const { ms = 0, mostMs = Number.POSITIVE_INFINITY } = requeue
+      return Math.min(mostMs, Math.max(ms * (1 + 0.25 * random()), backoff()))
+    }
   }
 }

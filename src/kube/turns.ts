@@ -1,7 +1,8 @@
 /** Waiting keys in groups: first in, first out inside a group, and the groups take turns. */
 export interface Turns {
   push(group: string, key: string): void
-  shift(): string | undefined
+  /** @param mayGo whether it may be that group's turn; it keeps its place otherwise */
+  shift(mayGo?: (group: string) => boolean): string | undefined
 }
 
 /** A waiting line. Keys before `head` are already served; they are cut off now and then. */
@@ -20,10 +21,10 @@ export function createTurns(): Turns {
       if (line === undefined) groups.set(group, { keys: [key], head: 0 })
       else line.keys.push(key)
     },
-    shift() {
-      const first = groups.entries().next()
-      if (first.done) return undefined
-      const [group, line] = first.value
+    shift(mayGo = () => true) {
+      const first = groups.entries().find(([group]) => mayGo(group))
+      if (first === undefined) return undefined
+      const [group, line] = first
       const key = line.keys[line.head]
       line.head += 1
       if (line.head >= 1024 && line.head * 2 > line.keys.length) {

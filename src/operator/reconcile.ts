@@ -11,7 +11,7 @@ import { ITEM_VERSION } from './annotations.ts'
 import type { History } from './intake/history.ts'
 import type { Intake } from './intake/snapshot.ts'
 import { planFailure, planRefusal, planSync } from './plan/plan.ts'
-import { interimStatus } from './plan/status.ts'
+import { interimStatus, PATIENCE_MS } from './plan/status.ts'
 import type { Decision, Outcome, Plan, Snapshot } from './plan/types.ts'
 import type { Writer } from './write/write.ts'
 
@@ -162,17 +162,21 @@ function conclude({ history, onOutcome }: ReconcileDeps, seen: Snapshot, plan: P
   if (plan.stripFinalizerAt !== undefined) history.tookFinalizer(key)
   if (seen.anotherOperator) history.toldOfIncumbent(key, seen.claim.generation)
   onOutcome(seen, plan)
-  return requeueOf(plan.outcome)
+  return requeueOf(plan.outcome, history.failingMs(key))
 }
 
-function requeueOf(outcome: Outcome): Requeue {
+function requeueOf(outcome: Outcome, failingMs: number): Requeue {
   switch (outcome.kind) {
     case 'settled':
     case 'blocked':
       return { kind: 'forget' }
     case 'recheck':
       return { kind: 'after', ms: outcome.afterMs }
-    case 'retry':
-      return { kind: 'backoff', ...(outcome.afterMs === undefined ? {} : { ms: outcome.afterMs }) }
+    case 'retry': {
+      const { afterMs: ms = 0 } = outcome
+      // When patience ends the status says so, however long the back-off is.
+      const left = PATIENCE_MS - failingMs
+      return left > 0 ? { kind: 'backoff', ms, mostMs: left } : { kind: 'backoff', ms }
+    }
   }
 }

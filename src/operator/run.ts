@@ -83,6 +83,9 @@ export interface Parts extends OperatorInput {
 /** Back-off of claims: quick at first, at most twelve tries an hour. */
 const CLAIM_BACKOFF = { firstMs: 500, maxMs: 300_000 }
 const RESTART_BACKOFF = { firstMs: 500, maxMs: 60_000 }
+const RESTART_WORKERS = 4
+/** Milliseconds between two runs that only tell: a mass of statuses is no reason to hurry. */
+const HOUSEKEEPING_MS = 100
 const KEY_RETRY_MS = 2_000
 /** Milliseconds between two looks whether Argo Rollouts has been installed. */
 const ROLLOUTS_MS = 30_000
@@ -98,7 +101,7 @@ const groupOf = (key: string) => parseKey(key).namespace
 export async function startOperator(input: OperatorInput, signal: AbortSignal): Promise<Operator> {
   const { settings, log, version } = input
   const [clock, random] = [systemClock, Math.random]
-  const queues = createQueues(clock, random)
+  const queues = createQueues(clock, random, settings.concurrency)
   const views = createViews()
   const metrics = createMetrics({
     waiting: () =>
@@ -149,16 +152,20 @@ function readSelector({ itemSelector }: Settings): Selector {
   }
 }
 
-function createQueues(clock: Clock, random: () => number): Queues {
-  const queue = (priorities: number, backoff: typeof CLAIM_BACKOFF) =>
-    createQueue({ clock, random, priorities, backoff, groupOf })
-  const levels = Object.keys(PRIORITY).length
+function createQueues(clock: Clock, random: () => number, concurrency: number): Queues {
+  const common = { clock, random, groupOf }
+  const priorities = Object.keys(PRIORITY).length
+  const ofClaims = { ...common, priorities, workers: concurrency, backoff: CLAIM_BACKOFF }
+  const claims = () => createQueue({ ...ofClaims, spacingMs: HOUSEKEEPING_MS })
+  const others = (workers: number, levels = 1) =>
+    createQueue({ ...common, priorities: levels, workers, backoff: RESTART_BACKOFF })
   return {
-    resources: queue(levels, CLAIM_BACKOFF),
-    workloads: queue(levels, CLAIM_BACKOFF),
-    debts: queue(1, RESTART_BACKOFF),
-    rollouts: queue(1, RESTART_BACKOFF),
-    releases: queue(2, RESTART_BACKOFF),
+    resources: claims(),
+    workloads: claims(),
+    debts: others(RESTART_WORKERS),
+    rollouts: others(RESTART_WORKERS),
+    // What is being deleted goes first.
+    releases: others(1, 2),
   }
 }
 

@@ -37,8 +37,6 @@ export interface Office {
 
 /** Debts closed in a minute: never urgent, so never many at once. */
 const CLOSINGS_PER_MINUTE = 600
-const DEBT_WORKERS = 4
-const ROLLOUT_WORKERS = 4
 
 interface Tools extends Omit<Parts, 'rest'>, Office {
   readonly catalog: Catalog
@@ -47,7 +45,7 @@ interface Tools extends Omit<Parts, 'rest'>, Office {
   readonly policy: Policy
   /** Of annotated workloads and their Secrets. */
   readonly workloadHistory: History
-  readonly control: (queue: KeyedQueue, reconcile: Reconcile, concurrency: number) => Promise<void>
+  readonly control: (queue: KeyedQueue, reconcile: Reconcile) => Promise<void>
 }
 
 /** Works until `signal` aborts. */
@@ -72,8 +70,8 @@ export async function startWork(parts: Parts, office: Office, signal: AbortSigna
   // A candidate may have waited for hours: nothing is decided on the policy of then.
   await parts.policyFile.reread(handlers)
   await Promise.all([
-    tools.control(queues.resources, resources.reconcile, settings.concurrency),
-    tools.control(queues.workloads, workloads.reconcile, settings.concurrency),
+    tools.control(queues.resources, resources.reconcile),
+    tools.control(queues.workloads, workloads.reconcile),
     ...(settings.dryRun ? [] : restarting(tools)),
     runPoll(poll, signal),
     parts.policyFile.follow(clock, handlers, signal),
@@ -98,8 +96,8 @@ function assemble(parts: Parts, office: Office, signal: AbortSignal): Tools {
       instance: `${namespace}/${settings.instance}`,
     },
     workloadHistory: createHistory(clock),
-    control: (queue, reconcile, concurrency) =>
-      runController({ queue, reconcile, concurrency, onCrash: report.crash }, signal),
+    control: (queue, reconcile) =>
+      runController({ queue, reconcile, onCrash: report.crash }, signal),
   }
 }
 
@@ -184,7 +182,8 @@ function createLane(
     ? createShadowReconcile(intake, report.difference)
     : createReconcile({ intake, writer, history, clock, onOutcome: report.outcome })
   const enqueue = (key: string, priority: Priority) => queue.add(key, { priority })
-  return { reconcile, lane: { bindings, keys: source.keys, enqueue } }
+  const isFailing = (key: string) => history.failingMs(key) > 0
+  return { reconcile, lane: { bindings, keys: source.keys, isFailing, enqueue } }
 }
 
 /** Changed content to restarted workloads, and workloads freed of the incumbent's finalizer. */
@@ -217,8 +216,8 @@ function restarting(tools: Tools): Promise<void>[] {
     serves: ({ labels }) => tools.selector(labels),
   })
   return [
-    tools.control(queues.debts, debts, DEBT_WORKERS),
-    tools.control(queues.rollouts, rollouts, ROLLOUT_WORKERS),
-    tools.control(queues.releases, releases, 1),
+    tools.control(queues.debts, debts),
+    tools.control(queues.rollouts, rollouts),
+    tools.control(queues.releases, releases),
   ]
 }

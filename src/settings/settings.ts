@@ -175,8 +175,8 @@ export const SETTINGS = {
   concurrency: {
     name: 'CONCURRENCY',
     kind: { type: 'number', min: 1, max: 128, unit: 'resources' },
-    fallback: '16',
-    help: 'resources worked at the same time',
+    fallback: '32',
+    help: 'resources worked at the same time; one namespace has half of it at most',
   },
   labelsNotCopied: {
     name: 'LABELS_NOT_COPIED',

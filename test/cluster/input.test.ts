@@ -1,7 +1,6 @@
 import { beforeAll, expect, inject, test } from 'vitest'
 import { condition, isReady, type KubeObject, valueOf } from '../support/cluster.ts'
 import { startOperator } from '../support/operator.ts'
-import { json } from '../support/scripted-connect.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
 let stage: Stage
@@ -72,25 +71,6 @@ test('a file that is too large is not even fetched', async () => {
   const item = await untilReason('big-file', 'TooLarge')
   expect(condition(item, 'Ready')?.message).toContain('dump.bin 3145728')
   expect(connect.requests.some((request) => request.endsWith('/content'))).toBe(false)
-})
-
-test('malformed answers keep the Secret as it is', async () => {
-  const { cluster, connect, vault } = stage
-  const id = connect.add(vault, { title: 'steady', fields: [{ label: 'a', value: 'kept' }] })
-  await stage.item('steady', 'steady')
-  await cluster.until('items', 'steady', isReady)
-  connect.intercept = (request, response) => {
-    if (!request.url?.endsWith(`/items/${id}`)) return false
-    json(response, 200, { id, vault: { id: vault }, title: 'steady', version: 2, fields: 'none' })
-    return true
-  }
-  connect.edit(id, { fields: [{ label: 'a', value: 'new' }] })
-  const asked = () => connect.requests.filter((one) => one.endsWith(`/items/${id}`)).length
-  const before = asked()
-  await cluster.until('items', 'steady', () => asked() > before)
-  expect(valueOf(await cluster.get('secrets', 'steady'), 'a')).toBe('kept')
-  connect.intercept = undefined
-  await cluster.until('secrets', 'steady', (secret) => valueOf(secret, 'a') === 'new')
 })
 
 test('a Connect server that cannot be reached, and a refused token, show as such', async () => {

@@ -3,6 +3,7 @@
  * served, and misbehaves on demand. The embedded server is the real one; this one can lie.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Fault } from './connect-faults.ts'
 
 /** A field as a test writes it. */
 export interface ScriptedField {
@@ -47,6 +48,13 @@ interface ScriptedVault {
   readonly items: Map<string, Stored>
 }
 
+/** Of one vault. */
+interface Replica {
+  readonly vault: ScriptedVault
+  /** Answers so far, by URL. */
+  readonly turns: Map<string, number>
+}
+
 /** Takes an answer over; returning true means that it was given. */
 export type Intercept = (
   request: IncomingMessage,
@@ -75,6 +83,20 @@ export interface ScriptedConnect {
   tokens: Set<string> | undefined
   /** Asked before each answer. */
   intercept: Intercept | undefined
+  /** Faults by the last part of the path they befall: `vaults`, `items`, an item's id, `content`. */
+  readonly faults: Map<string, Fault>
+  /** Ends the answers that are under way: those that never would. */
+  release(): void
+  /** Whether lists come in another order each time. */
+  shuffled: boolean
+  /**
+   * From now on a second replica that stays as it is now gives every other answer about a vault, to
+   * each question: the first list of items, the second list of vaults, the second look at an item.
+   * @returns ends that
+   */
+  lag(vaultId: string): () => void
+  /** Puts an item into another vault, with a new id as 1Password does, which it gives. */
+  move(itemId: string, vaultId: string): string
   close(): Promise<void>
 }
 
@@ -100,6 +122,8 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
     if (!vault || !item) throw new Error(`no item ${itemId}`)
     return { vault, item }
   }
+  const under = new Set<ServerResponse>()
+  const lagging = new Map<string, Replica>()
   const server = createServer((request, response) => void answer(request, response))
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -111,7 +135,29 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
     if (connect.tokens && !connect.tokens.has(token)) {
       return json(response, 401, { status: 401, message: 'Invalid bearer token' })
     }
-    route(vaults, request.url ?? '', response)
+    const { status, body } = route(seenBy(request.url ?? ''), request.url ?? '')
+    const { pathname } = new URL(request.url ?? '', 'http://connect')
+    const fault = connect.faults.get(pathname.slice(pathname.lastIndexOf('/') + 1))
+    if (fault) {
+      under.add(response)
+      response.on('close', () => under.delete(response))
+      return fault(response, JSON.stringify(body))
+    }
+    if (body instanceof Uint8Array) {
+      response.writeHead(status, { 'content-length': body.length, ...VERSION })
+      response.end(body)
+    } else json(response, status, connect.shuffled && Array.isArray(body) ? shuffle(body) : body)
+  }
+
+  /** The vaults as the replica has them that answers this request. */
+  function seenBy(url: string): ReadonlyMap<string, ScriptedVault> {
+    const behind = [...lagging].filter(([id, { turns }]) => {
+      if (url.split('/').length > 3 && !url.includes(id)) return false
+      const turn = turns.get(url) ?? (url.endsWith('/items') ? 1 : 0)
+      turns.set(url, turn + 1)
+      return turn % 2 === 1
+    })
+    return new Map([...vaults, ...behind.map(([id, { vault }]) => [id, vault] as const)])
   }
 
   const connect: ScriptedConnect = {
@@ -120,6 +166,23 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
     latencyMs: 0,
     tokens: undefined,
     intercept: undefined,
+    faults: new Map(),
+    shuffled: false,
+    release() {
+      for (const response of under) response.destroy()
+    },
+    lag(vaultId) {
+      const vault = vaults.get(vaultId)
+      if (!vault) throw new Error(`no vault ${vaultId}`)
+      const vaultThen = { ...vault, items: new Map(vault.items) }
+      lagging.set(vaultId, { vault: vaultThen, turns: new Map() })
+      return () => void lagging.delete(vaultId)
+    },
+    move(itemId, vaultId) {
+      const { item } = owner(itemId)
+      connect.remove(itemId)
+      return connect.add(vaultId, item)
+    },
     vault(name) {
       const id = freshId('v')
       vaults.set(id, { id, name, contentVersion: 1, attributeVersion: 1, items: new Map() })
@@ -167,33 +230,37 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
   return Object.assign(connect, { url: `http://127.0.0.1:${address.port}` })
 }
 
-function route(vaults: Map<string, ScriptedVault>, url: string, response: ServerResponse): void {
+function route(
+  vaults: ReadonlyMap<string, ScriptedVault>,
+  url: string,
+): { readonly status: number; readonly body: unknown } {
   const { pathname, searchParams } = new URL(url, 'http://connect')
   const [, , , vaultId, , itemId, , fileId] = pathname.split('/')
   // What other clients filter by: `title eq "x"`.
   const named = /^(?:title|name) eq "(.*)"$/.exec(searchParams.get('filter') ?? '')?.[1]
   const bears = (name: string) => named === undefined || name.toLowerCase() === named.toLowerCase()
+  const refuse = (status: number, message: string) => ({ status, body: { status, message } })
+  const give = (body: unknown) => ({ status: 200, body })
   if (vaultId === undefined) {
-    const all = [...vaults.values()].filter(({ name }) => bears(name))
-    return json(response, 200, all.map(vaultBody))
+    return give([...vaults.values()].filter(({ name }) => bears(name)).map(vaultBody))
   }
   const vault = vaults.get(vaultId)
-  if (!vault)
-    return json(response, 403, {
-      status: 403,
-      message: 'Authorization: token does not have access',
-    })
+  if (!vault) return refuse(403, 'Authorization: token does not have access')
   if (itemId === undefined) {
-    const all = [...vault.items.values()].filter(({ title }) => bears(title))
-    return json(response, 200, all.map(summary))
+    return give([...vault.items.values()].filter(({ title }) => bears(title)).map(summary))
   }
   const item = vault.items.get(itemId)
-  if (!item) return json(response, 404, { status: 404, message: `item ${itemId} not found` })
-  if (fileId === undefined) return json(response, 200, whole(item))
+  if (!item) return refuse(404, `item ${itemId} not found`)
+  if (fileId === undefined) return give(whole(item))
   const file = item.files?.[Number.parseInt(fileId.slice(1, 3), 36)]
-  if (!file) return json(response, 404, { status: 404, message: 'file not found' })
-  response.writeHead(200, { 'content-length': file.content.length, ...VERSION })
-  response.end(file.content)
+  return file ? give(file.content) : refuse(404, 'file not found')
+}
+
+function shuffle(list: readonly unknown[]): unknown[] {
+  return list
+    .map((one) => ({ one, at: Math.random() }))
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ one }) => one)
 }
 
 /** Without it other clients refuse to read files. */

@@ -7,7 +7,7 @@ import type { ItemPath } from '../../connect/item-path.ts'
 import { findItem, findVault } from '../../connect/lookup.ts'
 import type { Vault } from '../../connect/model.ts'
 import { isKeyferryError, KeyferryError } from '../../errors.ts'
-import type { Clock } from '../../kube/clock.ts'
+import { type Clock, sleep } from '../../kube/clock.ts'
 import type { Resolution } from '../plan/types.ts'
 import type { VaultPolicy } from '../vault-policy.ts'
 import { createDoubts } from './doubts.ts'
@@ -48,8 +48,9 @@ export interface Catalog {
   peek(question: Question): Resolution | undefined
   /**
    * Looks for changes in the vaults that `used` names: one request, and one per vault that moved.
+   * Lists that take long go on by themselves and are told by the next look.
    *
-   * @returns whether anything may be different from before
+   * @returns whether anything may be different from the last look
    * @throws KeyferryError when the vaults cannot be listed
    */
   refresh(used: ReadonlySet<string>, signal: AbortSignal): Promise<boolean>
@@ -63,6 +64,10 @@ export interface Catalog {
 const FULL_READ_MS = 3_600_000
 /** Milliseconds between two lists that are made because a name is not there. */
 const LIST_INTERVAL_MS = 2_000
+/** Milliseconds for which a list that failed is not asked for again by those who need it. */
+const FAILURE_MS = 1_000
+/** Milliseconds for which a look waits for lists. */
+const GRACE_MS = 1_000
 /** Reads that confirm a version that went back, and something that vanished. */
 const BACK_READS = 3
 const GONE_READS = 2
@@ -106,8 +111,11 @@ export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
 
   async function load({ namespace, path }: Question, signal: AbortSignal): Promise<void> {
     const vault = findVault(await vaults.recent(signal), path.vault)
-    if (vault && policy().allows(namespace, vault)) await lists.list(vault, signal)
+    if (vault && policy().allows(namespace, vault)) await lists.recent(vault, signal)
   }
+
+  /** What {@link Catalog.refresh} saw last. */
+  let seen: { readonly names: string; readonly lists: number } | undefined
 
   return {
     peek,
@@ -127,14 +135,18 @@ export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
       return peek(question) ?? { kind: 'no-vault' }
     },
     async refresh(used, signal) {
-      const before = vaults.held()?.all
       const all = await vaults.list(signal)
       const due = all.filter((vault) => used.has(vault.id) && lists.isDue(vault))
-      // A vault that cannot be listed leaves its outage behind, and does not keep the others waiting.
-      const results = await Promise.allSettled(due.map((vault) => lists.list(vault, signal)))
+      // A vault that cannot be listed leaves its outage behind, and keeps nobody waiting.
+      const listing = Promise.allSettled(due.map((vault) => lists.list(vault, signal)))
+      await Promise.race([listing, sleep(clock, GRACE_MS, signal)])
       signal.throwIfAborted()
       lists.prune(used)
-      return results.some(({ status }) => status === 'fulfilled') || !sameNames(before, all)
+      // Lists that were made for questions since the last look show changes, too.
+      const now = { names: namesOf(all), lists: lists.made() }
+      const moved = seen?.names !== now.names || seen.lists !== now.lists
+      seen = now
+      return moved
     },
     ...lastingFailures(vaults, lists),
   }
@@ -185,10 +197,11 @@ function createVaults(client: ConnectClient, clock: Clock) {
   return {
     held: () => held,
     list,
-    /** The list that is held, if it is young enough. */
-    recent(signal: AbortSignal): Promise<readonly Vault[]> {
-      const young = held && clock.now() - held.at < LIST_INTERVAL_MS
-      return young ? Promise.resolve(held?.all ?? []) : list(signal)
+    /** The list that is held, or the failure, if it is young enough. */
+    async recent(signal: AbortSignal): Promise<readonly Vault[]> {
+      if (held && clock.now() - held.at < LIST_INTERVAL_MS) return held.all
+      outages.throwRecent('')
+      return list(signal)
     },
     outage: () => outages.get(''),
   }
@@ -199,17 +212,39 @@ function createLists(client: ConnectClient, clock: Clock) {
   const lists = new Map<string, ItemList>()
   const running = new Map<string, Promise<void>>()
   const vaultsBack = createDoubts(clock, BACK_READS)
-  const doubts = { back: createDoubts(clock, BACK_READS), gone: createDoubts(clock, GONE_READS) }
+  const doubts = {
+    back: createDoubts(clock, BACK_READS),
+    gone: createDoubts(clock, GONE_READS),
+    still: createDoubts(clock, BACK_READS),
+  }
   const outages = createOutages(clock)
+  let made = 0
 
   async function fetch(vault: Vault, signal: AbortSignal): Promise<void> {
     const answered = await outages.watch(vault.id, () => client.items(vault.id, { signal }))
     const now = clock.now()
     lists.set(vault.id, mergeItems(vault, lists.get(vault.id), answered, { doubts, now }))
+    made += 1
+  }
+
+  function list(vault: Vault, signal: AbortSignal): Promise<void> {
+    const present = running.get(vault.id)
+    if (present) return present
+    const started = fetch(vault, signal).finally(() => running.delete(vault.id))
+    running.set(vault.id, started)
+    return started
   }
 
   return {
     outages,
+    list,
+    /** Lists that were made so far. */
+    made: () => made,
+    /** A new list, unless one failed a moment ago. */
+    async recent(vault: Vault, signal: AbortSignal): Promise<void> {
+      outages.throwRecent(vault.id)
+      return list(vault, signal)
+    },
     /** Forgets vaults that nobody has used for long. */
     prune(used: ReadonlySet<string>): void {
       for (const [id, { listedAt }] of lists) {
@@ -217,13 +252,6 @@ function createLists(client: ConnectClient, clock: Clock) {
       }
     },
     held: ({ id }: Vault) => lists.get(id),
-    list(vault: Vault, signal: AbortSignal): Promise<void> {
-      const present = running.get(vault.id)
-      if (present) return present
-      const started = fetch(vault, signal).finally(() => running.delete(vault.id))
-      running.set(vault.id, started)
-      return started
-    },
     /** Whether the vault has moved, or was not listed for long. */
     isDue(vault: Vault): boolean {
       const list = lists.get(vault.id)
@@ -239,7 +267,13 @@ function createLists(client: ConnectClient, clock: Clock) {
 
 /** Failures that last, by vault. */
 function createOutages(clock: Clock) {
-  const failures = new Map<string, { readonly error: KeyferryError; readonly since: number }>()
+  interface Failure {
+    readonly error: KeyferryError
+    readonly since: number
+    /** When it was seen last. */
+    readonly at: number
+  }
+  const failures = new Map<string, Failure>()
   const outageOf = (id: string): Outage | undefined => {
     const failure = failures.get(id)
     return failure && { error: failure.error, ms: clock.now() - failure.since }
@@ -251,17 +285,23 @@ function createOutages(clock: Clock) {
       for (const id of failures.keys()) all.set(id, outageOf(id) as Outage)
       return all
     },
+    /** Fails as the last request did, if that was a moment ago. */
+    throwRecent(id: string): void {
+      const failure = failures.get(id)
+      if (failure && clock.now() - failure.at < FAILURE_MS) throw failure.error
+    },
     /** Runs a request and notes whether it failed. */
     async watch<T>(id: string, request: () => Promise<T>): Promise<T> {
-      const at = clock.now()
+      const began = clock.now()
       try {
         const answer = await request()
         failures.delete(id)
         return answer
       } catch (cause) {
         const error = asListFailure(cause)
-        if (isKeyferryError(error))
-          failures.set(id, { error, since: failures.get(id)?.since ?? at })
+        if (isKeyferryError(error)) {
+          failures.set(id, { error, since: failures.get(id)?.since ?? began, at: clock.now() })
+        }
         throw error
       }
     },
@@ -279,11 +319,7 @@ function asListFailure(error: unknown): unknown {
   })
 }
 
-function sameNames(a: readonly Vault[] | undefined, b: readonly Vault[]): boolean {
-  return a !== undefined && signature(a) === signature(b)
-}
-
-function signature(vaults: readonly Vault[]): string {
+function namesOf(vaults: readonly Vault[]): string {
   return vaults
     .map(({ id, name }) => `${id} ${name}`)
     .toSorted()

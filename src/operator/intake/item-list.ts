@@ -20,6 +20,8 @@ export interface ItemDoubts {
   readonly back: Doubts
   /** Items that vanished. */
   readonly gone: Doubts
+  /** Vaults that moved while none of their items did. */
+  readonly still: Doubts
 }
 
 /** A new list over the held one: steps back and disappearances wait until they are confirmed. */
@@ -45,9 +47,29 @@ export function mergeItems(
     byId.set(id, before)
     doubtful = true
   }
-  const { contentVersion, attributeVersion } = vault
   const byTitle = Map.groupBy(byId.values(), ({ title }) => title)
+  const { contentVersion, attributeVersion } = versionsAfter(vault, held, byId, doubts)
   return { contentVersion, attributeVersion, byId, byTitle, listedAt: now, doubtful }
+}
+
+/**
+ * The versions of the vault that the items are of. Where it moved and they did not, a replica that
+ * lags behind may have listed them: until that is unlikely, its former versions count.
+ */
+function versionsAfter(
+  vault: Vault,
+  held: ItemList | undefined,
+  byId: ItemList['byId'],
+  { still }: ItemDoubts,
+): Pick<ItemList, 'contentVersion' | 'attributeVersion'> {
+  const moved = held !== undefined && vault.contentVersion > held.contentVersion
+  if (moved && isSame(held.byId, byId) && !still.confirm(vault.id)) return held
+  still.clear(vault.id)
+  return vault
+}
+
+function isSame(a: ItemList['byId'], b: ItemList['byId']): boolean {
+  return a.size === b.size && b.values().every(({ id, version }) => a.get(id)?.version === version)
 }
 
 /** Of a hundred thousand items no more is kept than is needed. */

@@ -13,6 +13,8 @@ export interface Lane {
   readonly bindings: Bindings
   /** Keys of all claims. */
   readonly keys: () => Iterable<string>
+  /** Whether the last run of a key failed for a cause that may pass. */
+  readonly isFailing: (key: string) => boolean
   readonly enqueue: (key: string, priority: Priority) => void
 }
 
@@ -36,25 +38,27 @@ export async function runPoll(deps: PollDeps, signal: AbortSignal): Promise<void
   const { clock, intervalMs, random, catalog } = deps
   let before: Ages = new Map()
   while (!signal.aborted) {
-    await pollOnce(deps, signal)
+    const error = await pollOnce(deps, signal)
     const now: Ages = new Map([...catalog.outages()].map(([vault, { ms }]) => [vault, ms]))
-    if (needsTelling(before, now, deps.staleMs)) enqueueAll(deps)
+    const ended = [...before.keys()].some((vault) => !now.has(vault))
+    if (ended) enqueueFailing(deps)
+    if (ended || cameOfAge(before, now, deps.staleMs)) enqueueAll(deps)
     before = now
+    // Once it may be asked again, Connect is asked.
+    const waitMs = Math.min(intervalMs, error?.retryAfterMs ?? intervalMs)
     // A tenth of jitter, so that several installations do not ask at the same moment.
-    await sleep(clock, intervalMs * (0.95 + 0.1 * random()), signal)
+    await sleep(clock, waitMs * (0.95 + 0.1 * random()), signal)
   }
 }
 
 /** Milliseconds for which vaults have failed. */
 type Ages = ReadonlyMap<string, number>
 
-/** Whether an outage has come of age since the last poll, or has ended. */
-function needsTelling(before: Ages, now: Ages, staleMs: readonly number[]): boolean {
-  const ended = [...before.keys()].some((vault) => !now.has(vault))
-  const cameOfAge = [...now].some(([vault, ms]) =>
+/** Whether a failure has come of age since the last poll. */
+function cameOfAge(before: Ages, now: Ages, staleMs: readonly number[]): boolean {
+  return [...now].some(([vault, ms]) =>
     staleMs.some((age) => (before.get(vault) ?? 0) < age && ms >= age),
   )
-  return ended || cameOfAge
 }
 
 /** Enqueues the claims whose paths mean something else than when they were last worked. */
@@ -64,7 +68,8 @@ export function enqueueOutdated({ catalog, lanes }: Pick<PollDeps, 'catalog' | '
   }
 }
 
-async function pollOnce(deps: PollDeps, signal: AbortSignal): Promise<void> {
+/** @returns the failure to list the vaults */
+async function pollOnce(deps: PollDeps, signal: AbortSignal): Promise<KeyferryError | undefined> {
   const { catalog, lanes, clock, onPoll } = deps
   const started = clock.now()
   try {
@@ -72,10 +77,21 @@ async function pollOnce(deps: PollDeps, signal: AbortSignal): Promise<void> {
     if (await catalog.refresh(used, signal)) enqueueOutdated(deps)
     onPoll(clock.now() - started, undefined)
   } catch (error) {
-    if (signal.aborted) return
-    if (isKeyferryError(error)) onPoll(clock.now() - started, error)
+    if (signal.aborted) return undefined
+    if (isKeyferryError(error)) {
+      onPoll(clock.now() - started, error)
+      return error
+    }
     // A defect in a poll must not be the end of polling.
-    else deps.onCrash(error)
+    deps.onCrash(error)
+  }
+  return undefined
+}
+
+/** Connect is back: what failed need not wait for the end of its back-off. */
+function enqueueFailing({ lanes }: PollDeps): void {
+  for (const { keys, isFailing, enqueue } of lanes) {
+    for (const key of keys()) if (isFailing(key)) enqueue(key, PRIORITY.refresh)
   }
 }
 

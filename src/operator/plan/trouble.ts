@@ -23,6 +23,9 @@ const REASON_OF: Partial<Record<ErrorCode, Reason>> = {
   CONNECT_ANSWER_TOO_LARGE: 'TooLarge',
 }
 
+/** Milliseconds after which an answer that was too large is asked for again. */
+const TOO_LARGE_RECHECK_MS = 5 * 60_000
+
 /** The reason that stands for an error of Connect or of the API server. */
 export function reasonOf({ code }: KeyferryError): Reason {
   return REASON_OF[code] ?? 'KubernetesUnavailable'
@@ -48,16 +51,15 @@ export function fail(
 /** As {@link fail}, for an error. */
 export function failWith(seen: Snapshot, error: KeyferryError): Decision {
   const reason = reasonOf(error)
-  const { retryAfterMs } = error
+  return fail(seen, reason, sentenceOf(error), outcomeOfError(reason, error))
+}
+
+function outcomeOfError(reason: Reason, { code, retryAfterMs }: KeyferryError): Outcome {
+  // The item may be too large, or something on the way may have sent without an end.
+  if (code === 'CONNECT_ANSWER_TOO_LARGE') return { kind: 'recheck', afterMs: TOO_LARGE_RECHECK_MS }
   const outcome = outcomeOf(reason)
-  return fail(
-    seen,
-    reason,
-    sentenceOf(error),
-    outcome.kind === 'retry' && retryAfterMs !== undefined
-      ? { ...outcome, afterMs: retryAfterMs }
-      : outcome,
-  )
+  if (outcome.kind !== 'retry' || retryAfterMs === undefined) return outcome
+  return { ...outcome, afterMs: retryAfterMs }
 }
 
 function outcomeOf(reason: Reason): Outcome {

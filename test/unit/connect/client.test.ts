@@ -91,56 +91,6 @@ test('another item than the one asked for is refused', async () => {
   }
 })
 
-const BODIES: readonly (readonly [string, string | Uint8Array])[] = [
-  ['nothing', ''],
-  ['a space', ' '],
-  ['null', 'null'],
-  ['true', 'true'],
-  ['a number', '7'],
-  ['a text', '"item"'],
-  ['an empty list', '[]'],
-  ['a list of it', JSON.stringify([summary])],
-  ['an empty object', '{}'],
-  ['an error', '{"status":500,"message":"no"}'],
-  ['a page', '<!doctype html><html></html>'],
-  ['a cut object', JSON.stringify(summary).slice(0, -5)],
-  ['two objects', JSON.stringify(summary).repeat(2)],
-  ['a mark of byte order', `\ufeff${JSON.stringify(summary)}`],
-  ['UTF-16', Buffer.from(JSON.stringify(summary), 'utf16le')],
-  ['no UTF-8', Buffer.from(JSON.stringify({ ...summary, title: 'é' }), 'latin1')],
-  ['NaN', '{"version":NaN}'],
-  ['no id', JSON.stringify({ ...summary, id: undefined })],
-  ['an id of another form', JSON.stringify({ ...summary, id: '../../x' })],
-  ['no vault', JSON.stringify({ ...summary, vault: undefined })],
-  ['a version that is text', JSON.stringify({ ...summary, version: '3' })],
-  ['fields that are an object', JSON.stringify({ ...summary, fields: {} })],
-  ['a field that is text', JSON.stringify({ ...summary, fields: ['password'] })],
-  ['a value that is an object', JSON.stringify({ ...summary, fields: [{ value: {} }] })],
-  ['a list too deep', '['.repeat(100_000)],
-]
-
-test.each(BODIES)('an answer that is %s is no item', async (_what, body) => {
-  const { client } = aClient(body)
-  expect(await failureOf(client.item(ID, { signal: SIGNAL }))).toMatchObject({
-    code: 'CONNECT_BAD_ANSWER',
-    retry: 'soon',
-  })
-})
-
-test.each(BODIES.filter(([what]) => !['an empty list', 'a list of it'].includes(what)))(
-  'an answer that is %s is no list',
-  async (_what, body) => {
-    const { client } = aClient(body)
-    for (const list of [
-      client.vaults({ signal: SIGNAL }),
-      client.items(VAULT, { signal: SIGNAL }),
-      client.files(ID, { signal: SIGNAL }),
-    ]) {
-      expect((await failureOf(list)).code).toBe('CONNECT_BAD_ANSWER')
-    }
-  },
-)
-
 test('an error about an answer does not quote it', async () => {
   const canary = 'canary-5d1f02'
   for (const body of [`{"fields":[{"value":"${canary}"}`, JSON.stringify({ id: canary })]) {

@@ -3,14 +3,16 @@ import { type Reconcile, runController } from '../../../src/kube/controller.ts'
 import { createQueue } from '../../../src/kube/queue.ts'
 import { createVirtualClock, settled } from '../../support/virtual-clock.ts'
 
-function aController(reconcile: Reconcile, concurrency = 2) {
+function aController(reconcile: Reconcile, workers = 2) {
   const clock = createVirtualClock()
   const backoff = { firstMs: 1_000, maxMs: 8_000 }
-  const queue = createQueue({ clock, random: () => 0, priorities: 1, backoff, groupOf: () => '' })
+  // Each key is a group of its own.
+  const groupOf = (key: string) => key
+  const queue = createQueue({ clock, random: () => 0, priorities: 1, backoff, groupOf, workers })
   const stop = new AbortController()
   const crashes: string[] = []
   const onCrash = (key: string, error: unknown) => crashes.push(`${key}: ${String(error)}`)
-  const ended = runController({ queue, reconcile, concurrency, onCrash }, stop.signal)
+  const ended = runController({ queue, reconcile, onCrash }, stop.signal)
   return { clock, queue, stop, crashes, ended }
 }
 

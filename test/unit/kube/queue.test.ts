@@ -1,15 +1,21 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createQueue, type KeyedQueue, type Requeue } from '../../../src/kube/queue.ts'
+import {
+  createQueue,
+  type KeyedQueue,
+  type QueueOptions,
+  type Requeue,
+} from '../../../src/kube/queue.ts'
 import { createVirtualClock, settled, type VirtualClock } from '../../support/virtual-clock.ts'
 
 const BACKOFF = { firstMs: 1_000, maxMs: 60_000 }
 
 /** A queue of three priorities whose groups are the letters that keys begin with. */
-function aQueue(random = () => 0): { queue: KeyedQueue; clock: VirtualClock } {
+function aQueue(more: Partial<QueueOptions> = {}): { queue: KeyedQueue; clock: VirtualClock } {
   const clock = createVirtualClock()
   const groupOf = (key: string) => key.slice(0, 1)
-  return { clock, queue: createQueue({ clock, random, priorities: 3, backoff: BACKOFF, groupOf }) }
+  const options = { random: () => 0, priorities: 3, backoff: BACKOFF, groupOf, workers: 100 }
+  return { clock, queue: createQueue({ clock, ...options, ...more }) }
 }
 
 /** The next key if there is one now. */
@@ -163,6 +169,70 @@ test('a back-off is at least as long as its run asked for', async () => {
   await take(queue)
   queue.done('a', { kind: 'backoff', ms: 9_000 })
   expect(clock.timers).toEqual([9_000])
+})
+
+test('those who were told to wait for the same time do not all come at once, nor too late', async () => {
+  const { queue, clock } = aQueue({ random: () => 0.8 })
+  queue.add('a')
+  queue.add('b')
+  await takeAll(queue)
+  queue.done('a', { kind: 'backoff', ms: 10_000 })
+  queue.done('b', { kind: 'backoff', ms: 10_000, mostMs: 7_000 })
+  expect(clock.timers).toEqual([7_000])
+  await clock.advance(7_000)
+  expect(await takeAll(queue)).toEqual(['b'])
+  expect(clock.timers).toEqual([5_000])
+})
+
+test('runs that hang leave a worker to other groups, and to other priorities of their own', async () => {
+  const { queue } = aQueue({ workers: 8 })
+  for (let n = 0; n < 100; n += 1) queue.add(`a${n}`, { priority: 2 })
+  expect(await takeAll(queue)).toHaveLength(4)
+  queue.add('b1', { priority: 2 })
+  queue.add('a new', { priority: 0 })
+  expect(await takeAll(queue)).toEqual(['a new', 'b1'])
+  queue.done('a0', FORGET)
+  queue.done('a1', FORGET)
+  expect(await takeAll(queue)).toEqual(['a4'])
+})
+
+test('a worker that waits for its group goes on once a run has ended', async () => {
+  const { queue } = aQueue({ workers: 2 })
+  queue.add('a1')
+  queue.add('a2')
+  expect(await takeAll(queue)).toEqual(['a1'])
+  const next = queue.next(new AbortController().signal)
+  await settled()
+  queue.done('a1', FORGET)
+  expect(await next).toBe('a2')
+})
+
+test('the least urgent keys start one after the other, and hold up nobody', async () => {
+  const { queue, clock } = aQueue({ spacingMs: 100 })
+  const stop = new AbortController()
+  const started: [string, number][] = []
+  async function work(): Promise<void> {
+    for (let key = await queue.next(stop.signal); key; key = await queue.next(stop.signal)) {
+      started.push([key, clock.now()])
+      queue.done(key, FORGET)
+    }
+  }
+  const workers = [work(), work()]
+  for (const key of ['a1', 'a2', 'b1']) queue.add(key)
+  await clock.advance(50)
+  queue.add('c1', { priority: 1 })
+  await clock.advance(1_000)
+  queue.add('d1')
+  await clock.advance(0)
+  stop.abort()
+  await Promise.all(workers)
+  expect(started).toEqual([
+    ['a1', 0],
+    ['c1', 50],
+    ['b1', 100],
+    ['a2', 200],
+    ['d1', 1_050],
+  ])
 })
 
 test('news during a run that fails do not wait for the back-off', async () => {

@@ -13,6 +13,14 @@ test('groups take turns, and inside a group the first in is the first out', () =
   expect(out).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'a3', undefined])
 })
 
+test('a group that may not go keeps its place', () => {
+  const turns = createTurns()
+  for (const key of ['a1', 'b1', 'a2', 'b2']) turns.push(key.slice(0, 1), key)
+  expect(turns.shift((group) => group !== 'a')).toBe('b1')
+  expect(turns.shift(() => false)).toBeUndefined()
+  expect(turns.shift()).toBe('a1')
+})
+
 /** What a line of groups is to do, written without regard to cost. */
 function createModel() {
   let waiting: string[] = []

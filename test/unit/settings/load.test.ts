@@ -42,7 +42,7 @@ test('little has to be set', () => {
     restartsPerMinute: 60,
     emptyValues: false,
     staleAfterMs: 3_600_000,
-    concurrency: 16,
+    concurrency: 32,
     labelsNotCopied: [],
     logLevel: 'info',
     logFormat: 'json',
