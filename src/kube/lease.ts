@@ -132,13 +132,10 @@ function hold(
   let renewedAt = since
   let cancelExpiry = expireFrom(since)
 
-  /**
-   * A timer of its own, because a renewal that hangs must not put the end off; and after a pause of
-   * the whole process it ends the term before anything that waited in line is sent.
-   */
+  /** A timer of its own, because a renewal that hangs must not put the end off. */
   function expireFrom(at: number): () => void {
     const ms = at + RENEW_DEADLINE_MS - clock.now()
-    return clock.timer(ms, () => over.abort(lost('it was not renewed in time')))
+    return clock.timer(ms, () => over.abort(late()))
   }
 
   async function renew(): Promise<void> {
@@ -146,6 +143,8 @@ function hold(
       await sleep(clock, RETRY_MS, over.signal)
       if (over.signal.aborted) return
       const asked = clock.now()
+      // After a pause of the whole process this timer runs before the one that ends the term.
+      if (asked - renewedAt >= RENEW_DEADLINE_MS) return over.abort(late())
       try {
         lease = await rewriteLease(options, lease, identity, over.signal)
         renewedAt = asked
@@ -202,6 +201,8 @@ async function rewriteLease(
 function isLost(error: unknown): boolean {
   return isKeyferryError(error, 'LEASE_LOST')
 }
+
+const late = () => lost('it was not renewed in time')
 
 function lost(why: string): KeyferryError {
   return new KeyferryError('LEASE_LOST', {
@@ -278,13 +279,18 @@ async function writeLease(
   return parseLease(await rest.send({ ...request, body, timeoutMs }, signal))
 }
 
-/** Refuses writes that would start too late in a term, or after it. */
+/**
+ * Refuses writes that would start too late in a term, or after it. Each is judged when it goes onto
+ * the wire: a process that was paused would send what had waited for a socket before any timer of
+ * its own tells it that the term is over.
+ */
 export function guardWrites(rest: KubeRest, term: Term): KubeRest {
+  const check = () => {
+    if (!term.isWritable()) throw lost('its renewal is overdue')
+  }
   return {
     ...rest,
-    send(request, signal) {
-      if (request.method === 'GET' || term.isWritable()) return rest.send(request, signal)
-      return Promise.reject(lost('its renewal is overdue'))
-    },
+    send: (request, signal) =>
+      rest.send(request.method === 'GET' ? request : { ...request, check }, signal),
   }
 }

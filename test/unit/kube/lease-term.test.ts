@@ -64,6 +64,7 @@ function store(body: Body): void {
 const rest: KubeRest = {
   async send(request, signal) {
     signal.throwIfAborted()
+    request.check?.()
     requests.push(request)
     const how = fate(request)
     if (how !== 'hang') {
@@ -150,6 +151,17 @@ test('a renewal that hangs does not put the end of the term off', async () => {
   await clock.advance(9_999)
   expect(term.signal.aborted).toBe(false)
   await clock.advance(1)
+  expect(isKeyferryError(term.signal.reason, 'LEASE_LOST')).toBe(true)
+})
+
+test('after a pause of the process nothing is written and the Lease is not renewed', async () => {
+  const term = await won('a')
+  const before = requests.length
+  await clock.pause(12_000)
+  await expect(
+    guardWrites(rest, term).send({ method: 'PATCH', path: '/x' }, new AbortController().signal),
+  ).rejects.toThrow('overdue')
+  expect(requests).toHaveLength(before)
   expect(isKeyferryError(term.signal.reason, 'LEASE_LOST')).toBe(true)
 })
 
