@@ -49,6 +49,17 @@ export default defineConfig({
           ...PATIENT,
         },
       },
+      {
+        test: {
+          name: 'reliability',
+          include: ['test/reliability/**/*.test.ts'],
+          globalSetup: ['test/support/cluster-setup.ts'],
+          maxWorkers: 3,
+          maxConcurrency: 40,
+          ...PATIENT,
+          testTimeout: 240_000,
+        },
+      },
     ],
   },
 })

@@ -56,18 +56,24 @@ export interface LeaseView {
 /** What a candidate does next. */
 export type LeaseStep = 'create' | 'acquire' | 'renew' | 'wait'
 
-/**
- * @param unchangedMs for which the candidate has seen this version of the Lease
- */
+/** What a candidate knows of the Lease besides its present state. */
+export interface Watched {
+  /** Milliseconds for which it has seen the Lease as it is, or as it was when it was last there. */
+  readonly unchangedMs: number
+  /** Milliseconds for which that holds without being renewed; 0 when it never saw a Lease. */
+  readonly durationMs: number
+}
+
+/** A Lease that was deleted does not end the term of its holder, who makes it again. */
 export function leaseStep(
   lease: LeaseView | undefined,
   identity: string,
-  unchangedMs: number,
+  { unchangedMs, durationMs }: Watched,
 ): LeaseStep {
-  if (lease === undefined) return 'create'
-  if (lease.holder === identity) return 'renew'
-  const free = lease.holder === '' || unchangedMs >= lease.durationMs
-  return free ? 'acquire' : 'wait'
+  if (lease?.holder === identity) return 'renew'
+  const free = lease?.holder === '' || unchangedMs >= durationMs
+  if (!free) return 'wait'
+  return lease ? 'acquire' : 'create'
 }
 
 /** What an election needs. */
@@ -100,14 +106,15 @@ export async function winElection(
   signal: AbortSignal,
 ): Promise<Term | undefined> {
   const { clock, identity, onFailure } = options
-  let seen: { readonly version: string; readonly at: number } | undefined
+  let seen = { version: '', at: Number.NEGATIVE_INFINITY, durationMs: 0 }
   while (!signal.aborted) {
     const asked = clock.now()
     try {
       const lease = await readLease(options, signal)
-      const version = lease?.metadata.resourceVersion
-      if (version !== undefined && version !== seen?.version) seen = { version, at: asked }
-      const step = leaseStep(lease, identity, seen ? asked - seen.at : 0)
+      const version = lease?.metadata.resourceVersion ?? seen.version
+      if (lease && version !== seen.version) seen = { ...lease, version, at: asked }
+      const { at, durationMs } = seen
+      const step = leaseStep(lease, identity, { unchangedMs: asked - at, durationMs })
       const held = step === 'wait' ? undefined : await writeLease(options, lease, identity, signal)
       if (held) return hold(options, held, asked, signal)
     } catch (error) {
