@@ -34,7 +34,8 @@ test.concurrent.each(pairs)(
   async (pair) => {
     await using stage = await setStage()
     const replicas = [await startReplica(stage, 'one'), await startReplica(stage, 'two')]
-    const load = await startLoad(stage)
+    // Many pairs share one API server.
+    const load = await startLoad(stage, 250 * Math.max(4, PAIRS))
     for (let round = 0; round < roundsOf(pair); round += 1) {
       const leader = await untilLeads(stage, replicas)
       await load.burst()

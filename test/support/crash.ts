@@ -307,7 +307,7 @@ async function endOf({ cluster }: Stage): Promise<unknown> {
 
 function itemEnd({ metadata, status = {} }: KubeObject, secrets: Map<string, KubeObject>): unknown {
   const secret = secrets.get(status.secretName)
-  const conditions = (status.conditions ?? []) as Record<string, unknown>[]
+  const conditions = (status.conditions ?? []) as Record<'type' | 'status' | 'reason', string>[]
   return {
     name: metadata.name,
     finalizers: metadata.finalizers,

@@ -104,7 +104,7 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
     return agent.request({
       origin: access.server,
       path: request.url ?? '/',
-      method: call.method as Dispatcher.HttpMethod,
+      method: call.method,
       headers,
       body: body === '' ? null : body,
       ...(call.isWatch ? { signal: gone } : {}),

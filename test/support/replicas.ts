@@ -86,10 +86,8 @@ export interface Load {
 
 const SECRETS = 8
 const BURST = 4
-const CHANGE_MS = 1_000
-
-/** Starts the load: resources, workloads, and a change each second. */
-export async function startLoad(stage: Stage): Promise<Load> {
+/** Starts the load: resources, workloads, and a change every so many milliseconds. */
+export async function startLoad(stage: Stage, changeMs = 1_000): Promise<Load> {
   const { cluster, connect, vault } = stage
   const names = Array.from({ length: SECRETS }, (_, n) => `load-${n}`)
   const wanted = new Map<string, string>()
@@ -117,7 +115,9 @@ export async function startLoad(stage: Stage): Promise<Load> {
   }
   const change = () => (changes % 4 === 3 ? editSecret() : Promise.resolve(changeItem()))
   let changing: Promise<unknown> = Promise.resolve()
-  const timer = setInterval(() => (changing = change()), CHANGE_MS)
+  const timer = setInterval(() => {
+    changing = change()
+  }, changeMs)
   return {
     async burst() {
       const edits = Array.from({ length: BURST / 2 }, editSecret)
