@@ -57,7 +57,6 @@ export default defineConfig({
           maxWorkers: 3,
           maxConcurrency: 40,
           ...PATIENT,
-          testTimeout: 240_000,
         },
       },
     ],

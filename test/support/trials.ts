@@ -24,7 +24,7 @@ const PARALLEL = rounds('KEYFERRY_CRASH_PARALLEL', 8)
 /** Tries to hit a point that another run had: which writes are merged depends on the moment. */
 const TRIES = 3
 /** Milliseconds for which a test of the matrix may run. */
-export const TEST_MS = ALL || ONLY ? 3 * 3_600_000 : 330_000
+export const TEST_MS = ALL || ONLY ? 3 * 3_600_000 : 900_000
 
 const running = new Set<Promise<unknown>>()
 
