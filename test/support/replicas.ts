@@ -100,6 +100,8 @@ export async function startLoad(stage: Stage, changeMs = 1_000): Promise<Load> {
     const spec = { replicas: 0 }
     await cluster.create('deployments', aWorkload(name, usesAsEnv(name), { spec }))
   }
+  // What changes before it was ever synced owes no restart.
+  for (const name of names) await cluster.until('items', name, isReady)
   let changes = 0
   const next = () => names[changes++ % names.length] ?? ''
   function changeItem(): void {
@@ -149,7 +151,15 @@ async function untilRight({ cluster }: Stage, name: string, value: string): Prom
       const right = textsOf(secret)['password'] === value && isReady(item)
       return right && settled && (fresh || restarted.includes(digestOf(secret)))
     },
-    async () => JSON.stringify((await cluster.get('items', name))['status']),
+    async () => {
+      const [secret, workload, item] = await Promise.all([
+        cluster.get('secrets', name),
+        cluster.get('deployments', name),
+        cluster.get('items', name),
+      ])
+      const is = [textsOf(secret), digestOf(secret), debtOf(secret), restartedFor(workload)]
+      return JSON.stringify([value, ...is, workload['status'], item['status']])
+    },
   )
 }
 
