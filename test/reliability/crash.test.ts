@@ -36,6 +36,12 @@ const isRestart = ({ label }: Point) =>
 const isContent = (point: Point) => isSecret(point) && point.nth === 1
 const any: Filter = () => true
 
+/**
+ * That a type changes and nothing else owes no restart. Who finds the Secret deleted cannot know
+ * what was in it: in the seconds round a change one rollout too many is allowed, one too few never.
+ */
+const ONE_TOO_MANY = /^\.workloads\.\d+\.(?:generation: 2, undisturbed 1$|restartedFor\.0: true)/
+
 const { firstStart, change, several, template, typeChange, takeOver, adoption, rename } = plots
 const { retain, itemGone, spoilt, deleted, workloadAsks, workloadLeaves, refused } = plots
 
@@ -77,7 +83,8 @@ describe.concurrent('an operator that dies', { timeout: TEST_MS }, () => {
 
   test('A7: between the deletion and the creation of a Secret whose type changes', async () => {
     const trials = await trialsAt({ typeChange }, any)
-    expect(await judge(sample(trials, SAMPLE))).toEqual(CLEAN)
+    const tolerant = trials.map((trial) => ({ ...trial, tolerates: ONE_TOO_MANY }))
+    expect(await judge(sample(tolerant, SAMPLE))).toEqual(CLEAN)
   })
 
   test('A8: and whose successor dies during the recovery', async () => {
@@ -85,7 +92,11 @@ describe.concurrent('an operator that dies', { timeout: TEST_MS }, () => {
     const pairs = singles.flatMap((first) =>
       singles
         .filter(({ plot }) => plot === first.plot)
-        .map(({ strikes }) => ({ ...first, strikes: [...first.strikes, ...strikes] })),
+        .map(({ strikes }) => ({
+          ...first,
+          ...(first.plot === 'typeChange' ? { tolerates: ONE_TOO_MANY } : {}),
+          strikes: [...first.strikes, ...strikes],
+        })),
     )
     expect(await judge(sample(pairs, PAIRS, true))).toEqual(CLEAN)
   })

@@ -256,8 +256,10 @@ function expectLawful({ cluster }: Stage, calls: readonly Call[]): void {
   const writes = calls.filter((call) => call.method !== 'GET')
   const own = `/namespaces/${cluster.namespace}/`
   expect(writes.filter(({ path }) => !path.includes(own)).map(labelOf)).toEqual([])
-  const others = writes.filter((call) => labelOf(call).endsWith(`/${FOREIGN}`))
-  expect(others.map(labelOf)).toEqual([])
+  // Who asks for its name learns from the refusal that it is there.
+  const others = new RegExp(`(?:secrets|deployments)/${FOREIGN}$`)
+  const touched = writes.filter((call) => isCommitted(call) && others.test(labelOf(call)))
+  expect(touched.map(labelOf)).toEqual([])
   const told = writes.filter(({ path }) => !path.includes('/secrets'))
   expect(told.filter(({ body }) => JSON.stringify(body).includes(CANARY)).map(labelOf)).toEqual([])
   const restarts = restartsOf(calls)
@@ -287,6 +289,18 @@ export function contentsOf({ calls }: Outcome): Record<string, string[]> {
     if (list.at(-1) !== content) list.push(content)
   }
   return contents
+}
+
+/** Where two ends differ, a line each. */
+export function differences(one: unknown, other: unknown, at = ''): string[] {
+  const [a, b] = [one, other].map((value) => (value ?? {}) as Record<string, unknown>)
+  if (typeof one !== 'object' || typeof other !== 'object' || !a || !b) {
+    return one === other
+      ? []
+      : [`${at}: ${JSON.stringify(one)}, undisturbed ${JSON.stringify(other)}`]
+  }
+  const members = new Set([...Object.keys(a), ...Object.keys(b)])
+  return [...members].flatMap((name) => differences(a[name], b[name], `${at}.${name}`))
 }
 
 async function endOf({ cluster }: Stage): Promise<unknown> {

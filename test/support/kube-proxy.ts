@@ -194,7 +194,7 @@ function give(response: ServerResponse, answer: Answer | 'drop'): void {
   response.end(JSON.stringify(body))
 }
 
-/** Whether a request is to change something. */
-export function changes({ method, query }: Call): boolean {
-  return method !== 'GET' && query.get('dryRun') === null
+/** Whether a request is to change something that lasts: not the Lease, which is renewed for ever. */
+export function changes({ method, path: target, query }: Call): boolean {
+  return method !== 'GET' && query.get('dryRun') === null && !target.includes('/leases')
 }
