@@ -32,7 +32,13 @@ interface SuiteResult {
   readonly seconds: number
 }
 
-const seconds: Record<Part, number> = { builds: 0, 'lint and unit': 0, cluster: 0, contract: 0, reliability: 0 }
+const seconds: Record<Part, number> = {
+  builds: 0,
+  'lint and unit': 0,
+  cluster: 0,
+  contract: 0,
+  reliability: 0,
+}
 let passed = 0
 let failed = 0
 let skipped = 0
