@@ -53,7 +53,8 @@ test.concurrent.each(pairs)(
     expect(holders).toHaveLength(roundsOf(pair) + 1)
     expect(new Set(holders).size).toBe(holders.length)
     const late = lateRequests(records, terms, users)
-    tell(`pair ${pair}: ${roundsOf(pair)} rounds, ${records.length} requests, ${late.length} late`)
+    const found = [`${late.length} late`, ...late.map(brief)].join('\n    ')
+    tell(`pair ${pair}: ${roundsOf(pair)} rounds, ${records.length} requests, ${found}`)
     expect(lateWrites(records, terms, users).map(brief)).toEqual([])
     expectOneRestartPerContent(records)
   },
