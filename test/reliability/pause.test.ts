@@ -50,7 +50,8 @@ test.concurrent.each(pairs)(
     await load.settle()
     const { records, terms, users } = await judge(stage, replicas)
     const holders = terms.map(({ holder }) => holder)
-    expect(holders).toHaveLength(roundsOf(pair) + 1)
+    // Load may cost a leader its Lease without any pause.
+    expect(holders.length).toBeGreaterThan(roundsOf(pair))
     expect(new Set(holders).size).toBe(holders.length)
     const late = lateRequests(records, terms, users)
     const found = [`${late.length} late`, ...late.map(brief)].join('\n    ')

@@ -35,10 +35,11 @@ interface Scene extends AsyncDisposable {
 async function aScene(kubeconfig = inject('kubeconfig')): Promise<Scene> {
   const stage = await setStage(kubeconfig)
   const proxy = await startKubeProxy(kubeconfig)
-  await stage.operator({ KUBECONFIG: await proxy.kubeconfigFor(kubeconfig) })
-  const id = await synced(stage, 'db', { annotations: OPTED_IN })
+  // First, so that the operator knows of it whatever becomes of its watches.
   const user = aWorkload('web', usesAsEnv('db'), { spec: { replicas: 0 } })
   await stage.cluster.create('deployments', user)
+  await stage.operator({ KUBECONFIG: await proxy.kubeconfigFor(kubeconfig) })
+  const id = await synced(stage, 'db', { annotations: OPTED_IN })
   const watched = () => proxy.calls.filter(({ isWatch }) => isWatch).length
   await eventually('the watches are there', async () => watched() > 4)
   return {
@@ -109,10 +110,12 @@ describe.concurrent('an operator', () => {
     })
     await cluster.delete('items', 'db')
     const item = await stage.item('db', 'other')
-    const secret = await untilValue(cluster, 'db', 'other')
-    const owned = ({ metadata }: KubeObject) =>
-      metadata.ownerReferences?.every(({ uid }) => uid === item.metadata.uid) ?? false
-    expect(owned(secret)).toBe(true)
+    const ownersOf = ({ metadata }: KubeObject) => metadata.ownerReferences?.map(({ uid }) => uid)
+    await cluster.until('secrets', 'db', (secret) => {
+      return (
+        ownersOf(secret)?.join() === item.metadata.uid && textsOf(secret)['password'] === 'other'
+      )
+    })
   })
 
   test.each([

@@ -131,6 +131,8 @@ export function termsOf(records: readonly AuditRecord[], name: string): HeldTerm
   const terms: HeldTerm[] = []
   for (const record of records) {
     if (record.resource !== 'leases' || record.name !== name || !isWrite(record)) continue
+    // Its holder, who has not noticed yet, makes it again.
+    if (record.verb === 'delete') continue
     const { user, answeredAt: since } = record
     const { spec = {} } = (record.request ?? {}) as { spec?: { holderIdentity?: string } }
     const holder = spec.holderIdentity ?? ''
