@@ -24,7 +24,7 @@ const PAUSE_MS = 20_000
 /** Within it a leader is in the middle of what a burst gives it to do. */
 const BUSY_MS = 150
 /** Far more than a round takes. */
-const ROUND_MS = 120_000
+const ROUND_MS = 300_000
 
 const pairs = Array.from({ length: PAIRS }, (_, n) => n + 1)
 const roundsOf = (pair: number) => Math.floor((ROUNDS + PAIRS - pair) / PAIRS)
