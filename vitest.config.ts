@@ -50,6 +50,16 @@ export default defineConfig({
           ...PATIENT,
         },
       },
+      {
+        test: {
+          name: 'reliability',
+          include: ['test/reliability/**/*.test.ts'],
+          globalSetup: ['test/support/cluster-setup.ts'],
+          maxWorkers: 3,
+          maxConcurrency: 40,
+          ...PATIENT,
+        },
+      },
     ],
   },
 })

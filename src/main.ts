@@ -40,6 +40,6 @@ try {
   await program.parseAsync()
 } catch (error) {
   if (!isKeyferryError(error)) throw error
-  process.stderr.write(`keyferry: ${error.message}\n  ${error.remedy}\n`)
-  process.exitCode = 1
+  // At once: sockets that are kept open would hold the process for as long as half a minute.
+  process.stderr.write(`keyferry: ${error.message}\n  ${error.remedy}\n`, () => process.exit(1))
 }

@@ -45,6 +45,8 @@ async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
   const connectCa = settings.connectCaFile && readCa(settings.connectCaFile)
   const { version } = packageJson
   const operator = await startOperator({ settings, log, version, connectCa }, stop.signal)
+  // It may fail while the pages are being opened; it is awaited below.
+  operator.ended.catch(() => undefined)
   const { metrics } = operator
   const pages = {
     '/metrics': async (): Promise<Page> => {

@@ -56,18 +56,24 @@ export interface LeaseView {
 /** What a candidate does next. */
 export type LeaseStep = 'create' | 'acquire' | 'renew' | 'wait'
 
-/**
- * @param unchangedMs for which the candidate has seen this version of the Lease
- */
+/** What a candidate knows of the Lease besides its present state. */
+export interface Watched {
+  /** Milliseconds for which it has seen the Lease as it is, or as it was when it was last there. */
+  readonly unchangedMs: number
+  /** Milliseconds for which that holds without being renewed; 0 when it never saw a Lease. */
+  readonly durationMs: number
+}
+
+/** A Lease that was deleted does not end the term of its holder, who makes it again. */
 export function leaseStep(
   lease: LeaseView | undefined,
   identity: string,
-  unchangedMs: number,
+  { unchangedMs, durationMs }: Watched,
 ): LeaseStep {
-  if (lease === undefined) return 'create'
-  if (lease.holder === identity) return 'renew'
-  const free = lease.holder === '' || unchangedMs >= lease.durationMs
-  return free ? 'acquire' : 'wait'
+  if (lease?.holder === identity) return 'renew'
+  const free = lease?.holder === '' || unchangedMs >= durationMs
+  if (!free) return 'wait'
+  return lease ? 'acquire' : 'create'
 }
 
 /** What an election needs. */
@@ -100,14 +106,15 @@ export async function winElection(
   signal: AbortSignal,
 ): Promise<Term | undefined> {
   const { clock, identity, onFailure } = options
-  let seen: { readonly version: string; readonly at: number } | undefined
+  let seen = { version: '', at: Number.NEGATIVE_INFINITY, durationMs: 0 }
   while (!signal.aborted) {
     const asked = clock.now()
     try {
       const lease = await readLease(options, signal)
-      const version = lease?.metadata.resourceVersion
-      if (version !== undefined && version !== seen?.version) seen = { version, at: asked }
-      const step = leaseStep(lease, identity, seen ? asked - seen.at : 0)
+      const version = lease?.metadata.resourceVersion ?? seen.version
+      if (lease && version !== seen.version) seen = { ...lease, version, at: asked }
+      const { at, durationMs } = seen
+      const step = leaseStep(lease, identity, { unchangedMs: asked - at, durationMs })
       const held = step === 'wait' ? undefined : await writeLease(options, lease, identity, signal)
       if (held) return hold(options, held, asked, signal)
     } catch (error) {
@@ -132,13 +139,10 @@ function hold(
   let renewedAt = since
   let cancelExpiry = expireFrom(since)
 
-  /**
-   * A timer of its own, because a renewal that hangs must not put the end off; and after a pause of
-   * the whole process it ends the term before anything that waited in line is sent.
-   */
+  /** A timer of its own, because a renewal that hangs must not put the end off. */
   function expireFrom(at: number): () => void {
     const ms = at + RENEW_DEADLINE_MS - clock.now()
-    return clock.timer(ms, () => over.abort(lost('it was not renewed in time')))
+    return clock.timer(ms, () => over.abort(late()))
   }
 
   async function renew(): Promise<void> {
@@ -146,6 +150,8 @@ function hold(
       await sleep(clock, RETRY_MS, over.signal)
       if (over.signal.aborted) return
       const asked = clock.now()
+      // After a pause of the whole process this timer runs before the one that ends the term.
+      if (asked - renewedAt >= RENEW_DEADLINE_MS) return over.abort(late())
       try {
         lease = await rewriteLease(options, lease, identity, over.signal)
         renewedAt = asked
@@ -202,6 +208,8 @@ async function rewriteLease(
 function isLost(error: unknown): boolean {
   return isKeyferryError(error, 'LEASE_LOST')
 }
+
+const late = () => lost('it was not renewed in time')
 
 function lost(why: string): KeyferryError {
   return new KeyferryError('LEASE_LOST', {
@@ -278,13 +286,18 @@ async function writeLease(
   return parseLease(await rest.send({ ...request, body, timeoutMs }, signal))
 }
 
-/** Refuses writes that would start too late in a term, or after it. */
+/**
+ * Refuses writes that would start too late in a term, or after it. Each is judged when it goes onto
+ * the wire: a process that was paused would send what had waited for a socket before any timer of
+ * its own tells it that the term is over.
+ */
 export function guardWrites(rest: KubeRest, term: Term): KubeRest {
+  const check = () => {
+    if (!term.isWritable()) throw lost('its renewal is overdue')
+  }
   return {
     ...rest,
-    send(request, signal) {
-      if (request.method === 'GET' || term.isWritable()) return rest.send(request, signal)
-      return Promise.reject(lost('its renewal is overdue'))
-    },
+    send: (request, signal) =>
+      rest.send(request.method === 'GET' ? request : { ...request, check }, signal),
   }
 }

@@ -27,6 +27,12 @@ export interface KubeRequest {
   readonly metadataOnly?: 'object' | 'list'
   /** Milliseconds without a sign of the answer after which it is given up; 10 s unless told. */
   readonly timeoutMs?: number
+  /**
+   * Called when the request has its socket and is about to be written to it; an exception refuses
+   * it. Before that moment it may have waited: for credentials, for a socket, or because the whole
+   * process was paused.
+   */
+  readonly check?: () => void
 }
 
 /** The Kubernetes API as plain JSON. */
@@ -90,7 +96,8 @@ export function createRest(options: RestOptions): KubeRest {
     const started = clock.now()
     const once = async (fresh: boolean) => {
       const connection = await connections.current(fresh)
-      return connection[pool].request(toDispatch(request, userAgent, connection, signal))
+      const agent = checked(connection[pool], request.check)
+      return agent.request(toDispatch(request, userAgent, connection, signal))
     }
     try {
       let answer = await once(false)
@@ -125,6 +132,19 @@ export function createRest(options: RestOptions): KubeRest {
     serverTime: () => serverOffset + clock.now(),
     close: () => connections.close(),
   }
+}
+
+/** Nothing comes between the start of a request and its first byte: both are one step of undici. */
+function checked(agent: Agent, check: KubeRequest['check']): Dispatcher {
+  if (check === undefined) return agent
+  return agent.compose((dispatch) => (options, handler) => {
+    const start = handler.onRequestStart?.bind(handler)
+    handler.onRequestStart = (controller, context) => {
+      check()
+      start?.(controller, context)
+    }
+    return dispatch(options, handler)
+  })
 }
 
 const isGood = ({ statusCode }: Dispatcher.ResponseData) => statusCode >= 200 && statusCode < 300

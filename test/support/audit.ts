@@ -3,7 +3,8 @@
  * program under test can talk round.
  * Source: `audit.k8s.io/v1 Event`.
  */
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { lines } from '../../src/kube/lines.ts'
 
 /** One answered request. */
 export interface AuditRecord {
@@ -54,17 +55,18 @@ interface RawEvent {
   readonly stageTimestamp: string
 }
 
-/** All answered requests so far, in the order in which they were answered. */
-export async function readAudit(file: string): Promise<AuditRecord[]> {
-  const text = await readFile(file, 'utf8')
-  // The last line may be in the making.
-  const whole = text.slice(0, text.lastIndexOf('\n') + 1)
-  return whole
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as RawEvent)
-    .filter(({ stage }) => stage === 'ResponseComplete')
-    .map(recordOf)
+/** Requests answered so far, of one namespace or of all, in the order in which they were. */
+export async function readAudit(file: string, namespace?: string): Promise<AuditRecord[]> {
+  const records: AuditRecord[] = []
+  const mark = namespace === undefined ? '' : `"namespace":"${namespace}"`
+  // The log of a long run is larger than a string can be.
+  for await (const line of lines(createReadStream(file))) {
+    if (!line.includes(mark)) continue
+    const event = JSON.parse(line) as RawEvent
+    const concerns = namespace === undefined || event.objectRef?.namespace === namespace
+    if (event.stage === 'ResponseComplete' && concerns) records.push(recordOf(event))
+  }
+  return records
 }
 
 function recordOf(event: RawEvent): AuditRecord {
@@ -114,9 +116,10 @@ export function isWrite({ verb, code, dryRun }: AuditRecord): boolean {
   return WRITES.has(verb) && code >= 200 && code < 300 && !dryRun
 }
 
-/** The time for which one user held the Lease. Milliseconds since the epoch. */
+/** The time for which one process held the Lease. Milliseconds since the epoch. */
 export interface HeldTerm {
   readonly user: string
+  /** Empty: given back. */
   readonly holder: string
   readonly since: number
   /** Undefined while it was never renewed. */
@@ -124,17 +127,15 @@ export interface HeldTerm {
 }
 
 /** Who held a Lease, in order; needs the bodies of requests. */
-export function termsOf(
-  records: readonly AuditRecord[],
-  lease: { readonly namespace: string; readonly name: string },
-): HeldTerm[] {
+export function termsOf(records: readonly AuditRecord[], name: string): HeldTerm[] {
   const terms: HeldTerm[] = []
   for (const record of records) {
-    const { resource, namespace, name, user, answeredAt: since } = record
-    const concerns = resource === 'leases' && namespace === lease.namespace && name === lease.name
-    if (!concerns || !isWrite(record)) continue
-    const { holderIdentity: holder = '' } =
-      (record.request as { spec?: { holderIdentity?: string } }).spec ?? {}
+    if (record.resource !== 'leases' || record.name !== name || !isWrite(record)) continue
+    // Its holder, who has not noticed yet, makes it again.
+    if (record.verb === 'delete') continue
+    const { user, answeredAt: since } = record
+    const { spec = {} } = (record.request ?? {}) as { spec?: { holderIdentity?: string } }
+    const holder = spec.holderIdentity ?? ''
     const last = terms.at(-1)
     if (last?.holder !== holder) terms.push({ user, holder, since, renewedAt: undefined })
     else if (last.renewedAt === undefined) terms.splice(-1, 1, { ...last, renewedAt: since })
@@ -143,23 +144,34 @@ export function termsOf(
 }
 
 /**
- * Writes that were made by somebody whose term was over: after the first renewal of another holder,
- * and not before a term of its own, something was changed. Refused requests and those that left the
- * object as it was are no such writes.
+ * Requests to change something other than the Lease that came from one of `users` while another one
+ * held the Lease or nobody did, refused ones included.
  */
-export function lateWrites(
+export function lateRequests(
   records: readonly AuditRecord[],
   terms: readonly HeldTerm[],
   users: readonly string[],
 ): AuditRecord[] {
-  return records.filter((record) => {
-    const { user, cameAt, versionBefore, versionAfter } = record
-    const unchanged = versionBefore !== undefined && versionBefore === versionAfter
-    if (!users.includes(user) || !isWrite(record) || unchanged) return false
-    const reigning = terms.findLast(({ since }) => since <= cameAt)
-    if (reigning === undefined || reigning.user === user || reigning.holder === '') return false
-    // The write that begins a term comes before it.
-    if (record.resource === 'leases') return false
-    return reigning.renewedAt !== undefined && reigning.renewedAt < cameAt
+  return records.filter(({ user, verb, resource, answeredAt }) => {
+    const concerns = users.includes(user) && WRITES.has(verb) && resource !== 'leases'
+    if (!concerns) return false
+    const reigning = terms.findLast(({ since }) => since <= answeredAt)
+    return reigning?.user !== user || reigning.holder === ''
   })
+}
+
+/** Those of {@link lateRequests} that changed something. */
+export function lateWrites(...judged: Parameters<typeof lateRequests>): AuditRecord[] {
+  return lateRequests(...judged).filter((record) => {
+    const { versionBefore, versionAfter } = record
+    const unchanged = versionBefore !== undefined && versionBefore === versionAfter
+    return isWrite(record) && !unchanged
+  })
+}
+
+/** A record in one line, for messages. */
+export function brief({ user, verb, resource, name, ...record }: AuditRecord): string {
+  const { code, versionBefore, versionAfter, cameAt } = record
+  const at = new Date(cameAt).toISOString()
+  return `${at} ${user} ${verb} ${resource}/${name} ${code} ${versionBefore} to ${versionAfter}`
 }

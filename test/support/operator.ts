@@ -47,7 +47,14 @@ export async function startOperator(options: {
     const text = await body.text()
     return statusCode === 200 ? text : undefined
   }
-  if (options.ready !== false) await untilReady(daemon, 'the operator', () => get(probe, '/readyz'))
+  if (options.ready !== false) {
+    await untilReady(daemon, 'the operator', () => get(probe, '/readyz')).catch(
+      (error: unknown) => {
+        daemon.signal('SIGKILL')
+        throw error
+      },
+    )
+  }
   return {
     ...daemon,
     metrics: async () => (await get(metrics, '/metrics')) ?? '',

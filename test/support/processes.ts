@@ -61,6 +61,8 @@ const running = new Set<ChildProcess>()
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
+// How vitest ends a worker whose test hangs; without a listener there is no `exit`.
+process.once('SIGTERM', () => process.exit(143))
 
 /** Starts a process whose output goes to `logFile`. */
 export function startDaemon(

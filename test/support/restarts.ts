@@ -103,14 +103,33 @@ export async function idleDeployments(
 
 /** Patches of Deployments that operators made in the namespace, as the API server saw them. */
 export async function workloadPatches({ namespace }: Cluster): Promise<AuditRecord[]> {
-  const all = await readAudit(inject('auditLog'))
+  const all = await readAudit(inject('auditLog'), namespace)
   return all.filter((record) => {
-    const ours = record.userAgent.startsWith('keyferry/') && record.namespace === namespace
+    const ours = record.userAgent.startsWith('keyferry/')
     return ours && record.resource === 'deployments' && record.verb === 'patch'
   })
 }
 
 const MOVE_MS = 500
+
+/** A workload that is moved, and that nobody asked Keyferry for. */
+export const MOVER = 'mover'
+
+/** Moves a workload of each of these kinds, which makes the caches of the kind move on. */
+export async function moveCachesOnce(
+  cluster: Cluster,
+  move: number,
+  kinds: readonly Kind[] = ['deployments', 'statefulsets', 'daemonsets'],
+): Promise<void> {
+  for (const kind of kinds) {
+    const spec = {
+      ...(kind === 'daemonsets' ? {} : { replicas: 0 }),
+      ...(kind === 'statefulsets' ? { serviceName: 'none' } : {}),
+    }
+    const annotations = { moves: String(move) }
+    await cluster.apply(kind, aWorkload(MOVER, {}, { annotations, spec }))
+  }
+}
 
 /**
  * Makes the caches of all kinds of workloads move on: a debt is closed once they have passed its
@@ -118,21 +137,14 @@ const MOVE_MS = 500
  */
 export async function moveCaches(
   cluster: Cluster,
-  kinds: readonly Kind[] = ['deployments', 'statefulsets', 'daemonsets'],
+  kinds?: readonly Kind[],
 ): Promise<{ readonly stop: () => Promise<void> }> {
-  for (const kind of kinds) {
-    const spec = {
-      ...(kind === 'daemonsets' ? {} : { replicas: 0 }),
-      ...(kind === 'statefulsets' ? { serviceName: 'none' } : {}),
-    }
-    await cluster.create(kind, aWorkload('mover', {}, { annotations: {}, spec }))
-  }
   let moves = 0
+  await moveCachesOnce(cluster, moves, kinds)
   let moving: Promise<unknown> = Promise.resolve()
   const timer = setInterval(() => {
     moves += 1
-    const metadata = { annotations: { moves: String(moves) } }
-    moving = Promise.allSettled(kinds.map((kind) => cluster.patch(kind, 'mover', { metadata })))
+    moving = moveCachesOnce(cluster, moves, kinds).catch(() => undefined)
   }, MOVE_MS)
   return {
     async stop() {

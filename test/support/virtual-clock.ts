@@ -7,6 +7,8 @@ export interface VirtualClock extends Clock {
    * settle without waiting settles.
    */
   advance(ms: number): Promise<void>
+  /** As if the whole process had been paused for `ms`: timers that are due run late. */
+  pause(ms: number): Promise<void>
   /** Milliseconds until each timer that is set, the next first. */
   readonly timers: readonly number[]
 }
@@ -39,11 +41,15 @@ export function createVirtualClock(): VirtualClock {
       await settled()
       for (let timer = next(until); timer; timer = next(until)) {
         timers.delete(timer)
-        now = timer.due
+        now = Math.max(now, timer.due)
         timer.run()
         await settled()
       }
       now = until
+    },
+    pause(ms) {
+      now += ms
+      return this.advance(0)
     },
     get timers() {
       return [...timers].map(({ due }) => due - now).toSorted((a, b) => a - b)

@@ -21,7 +21,10 @@ export function planMissing(seen: Snapshot, path: string, message: string): Deci
   const owned =
     meta?.ownerReferences.some(({ uid }) => uid === claim.uid) ||
     (meta && isMarkedFor(meta, claim, policy.digestKey))
-  if (claim.spec.onItemMissing === 'Keep' || !meta || !owned || path !== wholeItem(claim)?.path) {
+  // Whoever deleted the Secret may have died before telling so.
+  const untold = !meta && claim.status.digest !== undefined
+  const mayGo = claim.spec.onItemMissing !== 'Keep' && (owned || untold)
+  if (!mayGo || path !== wholeItem(claim)?.path) {
     return fail(seen, 'ItemNotFound', message)
   }
   if (seen.absences === undefined) return { kind: 'look', at: 'absence' }
@@ -32,6 +35,7 @@ export function planMissing(seen: Snapshot, path: string, message: string): Deci
   const decision = fail(seen, 'ItemNotFound', `${message} The Secret was deleted.`)
   if (decision.kind !== 'act') return decision
   const status = withoutContent(decision.plan.status ?? claim.status)
+  if (!meta) return { kind: 'act', plan: { ...decision.plan, status } }
   const { namespace, name, uid, resourceVersion } = meta
   const from = { namespace, name, uid, resourceVersion }
   return { kind: 'act', plan: { ...decision.plan, status, secret: { kind: 'delete', from } } }

@@ -180,6 +180,8 @@ async function createApiserver(
     '--disable-admission-plugins=ServiceAccount',
     `--audit-policy-file=${file('audit.yaml')}`,
     `--audit-log-path=${file('audit.log')}`,
+    // In megabytes. By default it would begin anew after 100.
+    '--audit-log-maxsize=100000',
     ...(options.apiserverArgs ?? []),
   ]
   const service = createService(apiserver, args, file('apiserver.log'), () =>

@@ -10,6 +10,7 @@ import {
   leaseStep,
   parseLease,
   type Term,
+  type Watched,
   winElection,
 } from '../../../src/kube/lease.ts'
 import type { KubeRequest, KubeRest } from '../../../src/kube/rest.ts'
@@ -64,6 +65,7 @@ function store(body: Body): void {
 const rest: KubeRest = {
   async send(request, signal) {
     signal.throwIfAborted()
+    request.check?.()
     requests.push(request)
     const how = fate(request)
     if (how !== 'hang') {
@@ -97,15 +99,30 @@ async function won(identity: string, signal = new AbortController().signal): Pro
 
 const holder = () => parseLease(held).holder
 
-test.each<[string, Partial<LeaseView> | undefined, number, string]>([
-  ['there is none', undefined, 0, 'create'],
-  ['it was given back', { holder: '' }, 0, 'acquire'],
-  ['its holder is silent for its whole duration', { holder: 'b' }, 15_000, 'acquire'],
-  ['its holder may still renew it', { holder: 'b' }, 14_999, 'wait'],
-  ['it is our own', { holder: 'a' }, 0, 'renew'],
-])('a candidate decides rightly when %s', (_when, lease, unchangedMs, step) => {
-  const view = lease && ({ durationMs: 15_000, transitions: 0, ...lease } as LeaseView)
-  expect(leaseStep(view, 'a', unchangedMs)).toBe(step)
+test.each<[string, string | undefined, Watched, string]>([
+  ['there never was one', undefined, { unchangedMs: Infinity, durationMs: 0 }, 'create'],
+  ['it was given back', '', { unchangedMs: 0, durationMs: 1_000 }, 'acquire'],
+  ['its holder is silent for long', 'b', { unchangedMs: 15_000, durationMs: 15_000 }, 'acquire'],
+  ['its holder may renew it', 'b', { unchangedMs: 14_999, durationMs: 15_000 }, 'wait'],
+  ['it was just deleted', undefined, { unchangedMs: 14_999, durationMs: 15_000 }, 'wait'],
+  ['it was deleted long ago', undefined, { unchangedMs: 15_000, durationMs: 15_000 }, 'create'],
+  ['it is our own', 'a', { unchangedMs: 0, durationMs: 15_000 }, 'renew'],
+])('a candidate decides rightly when %s', (_when, holder, watched, step) => {
+  const lease = holder === undefined ? undefined : ({ holder } as LeaseView)
+  expect(leaseStep(lease, 'a', watched)).toBe(step)
+})
+
+test('a Lease that is deleted stays with its holder, whoever looks first', async () => {
+  const term = await won('a')
+  const second = new AbortController()
+  const rival = winElection(options('b'), second.signal)
+  await clock.advance(1_500)
+  held = undefined
+  await clock.advance(60_000)
+  expect(holder()).toBe('a')
+  expect(term.signal.aborted).toBe(false)
+  second.abort()
+  expect(await rival).toBeUndefined()
 })
 
 test('a holder that is never seen again is succeeded between 15 and 17 seconds later', async () => {
@@ -150,6 +167,17 @@ test('a renewal that hangs does not put the end of the term off', async () => {
   await clock.advance(9_999)
   expect(term.signal.aborted).toBe(false)
   await clock.advance(1)
+  expect(isKeyferryError(term.signal.reason, 'LEASE_LOST')).toBe(true)
+})
+
+test('after a pause of the process nothing is written and the Lease is not renewed', async () => {
+  const term = await won('a')
+  const before = requests.length
+  await clock.pause(12_000)
+  await expect(
+    guardWrites(rest, term).send({ method: 'PATCH', path: '/x' }, new AbortController().signal),
+  ).rejects.toThrow('overdue')
+  expect(requests).toHaveLength(before)
   expect(isKeyferryError(term.signal.reason, 'LEASE_LOST')).toBe(true)
 })
 

@@ -1,5 +1,7 @@
+import type { ServerResponse } from 'node:http'
 import { inspect } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
+import { KeyferryError } from '../../../src/errors.ts'
 import type { Credentials } from '../../../src/kube/config.ts'
 import { createRest, type KubeRequest } from '../../../src/kube/rest.ts'
 import { failureOf } from '../../support/failure.ts'
@@ -334,3 +336,29 @@ test.each([`${CANARY}\n${CANARY}`, `${CANARY}\u0000`, `${CANARY}\u2028é`])(
     expect(inspect(await fails(), { depth: 9, showHidden: true })).not.toContain(CANARY)
   },
 )
+
+test('a check is made when the request has its socket, and what it throws keeps it from being sent', async () => {
+  const urls: string[] = []
+  const held: ServerResponse[] = []
+  const { send, fails } = await httpClient((request, response) => {
+    urls.push(request.url ?? '')
+    if (request.url === '/held') held.push(response)
+    else response.end('{}')
+  })
+  // As many as there are sockets: what comes next waits for one of them.
+  const first = Array.from({ length: 32 }, () => send({ method: 'GET', path: '/held' }))
+  await expect.poll(() => held.length).toBe(32)
+  let allowed = true
+  const check = () => {
+    if (!allowed)
+      throw new KeyferryError('LEASE_LOST', { message: 'no', remedy: '', retry: 'soon' })
+  }
+  const waiting = fails({ method: 'PUT', path: '/late', body: {}, check })
+  allowed = false
+  for (const response of held) response.end('{}')
+  await Promise.all(first)
+  expect((await waiting).code).toBe('LEASE_LOST')
+  allowed = true
+  await send({ method: 'PUT', path: '/in-time', body: {}, check })
+  expect(urls.filter((url) => url !== '/held')).toEqual(['/in-time'])
+})

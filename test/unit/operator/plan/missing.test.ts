@@ -116,3 +116,14 @@ test('a vault that is gone is no missing item', () => {
   expect(planOf({ ...seen, references, absences: 2 }).secret).toBeUndefined()
   expect(reasonOf({ ...seen, references })).toBe('VaultNotFound')
 })
+
+test('a Secret that is gone with its item leaves the status once the absence is confirmed', () => {
+  const { seen } = missing({ onItemMissing: 'Delete' })
+  const without = { ...seen, secret: { kind: 'cached', meta: undefined, verified: false } } as const
+  expect(planSync(without)).toEqual({ kind: 'look', at: 'absence' })
+  expect(planOf({ ...without, absences: 1 }).status?.digest).toBe(seen.claim.status.digest)
+  const { outcome, secret, status } = planOf({ ...without, absences: 2 })
+  expect(outcome).toMatchObject({ reason: 'ItemNotFound' })
+  expect(secret).toBeUndefined()
+  expect(Object.keys(status ?? {}).toSorted()).toEqual(['conditions', 'observedGeneration'])
+})

@@ -1,0 +1,200 @@
+/**
+ * A proxy in front of the real API server that sees every request of an operator, and lets happen to
+ * it what a test says. Watches pass line by line.
+ */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { Agent, type Dispatcher } from 'undici'
+import { loadAccess } from '../../src/kube/config.ts'
+import { lines } from '../../src/kube/lines.ts'
+
+/** A request as it came, and what became of it. */
+export interface Call {
+  readonly method: string
+  /** Without the query. */
+  readonly path: string
+  readonly query: URLSearchParams
+  /** Parsed JSON; undefined without a body. */
+  readonly body: unknown
+  readonly isWatch: boolean
+  /** Milliseconds since the epoch. */
+  readonly cameAt: number
+  /** Status that the API server answered; undefined while it has not, or was never asked. */
+  status: number | undefined
+  /** What it answered; undefined for watches. */
+  answer: unknown
+}
+
+/** An answer that the API server did not give. */
+export interface Answer {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: unknown
+}
+
+/**
+ * What a test does to a request. Each part may take its time, which holds the request up.
+ */
+export interface Fate {
+  /** Before it is sent: an answer takes its place, `drop` is silence for ever. */
+  readonly before?: () => Promise<Answer | 'drop' | undefined> | Answer | 'drop' | undefined
+  /** When the API server has answered: another answer, or silence, takes the place of its own. */
+  readonly committed?: () => Promise<Answer | 'drop' | undefined> | Answer | 'drop' | undefined
+  /** When the answer has been passed on. */
+  readonly after?: () => void
+  /** For each event of a watch, as a line: another line, or none. */
+  readonly line?: (text: string) => Promise<string | undefined> | string | undefined
+}
+
+/** See the head of this file. */
+export interface KubeProxy extends AsyncDisposable {
+  /** Every request so far, in the order in which they came. */
+  readonly calls: readonly Call[]
+  /** What befalls the next requests; undefined: nothing. */
+  fate: ((call: Call) => Fate | undefined) | undefined
+  /** A copy of a kubeconfig that leads through the proxy. */
+  kubeconfigFor(file: string): Promise<string>
+  /** Cuts all watches that are open, after some text that is no whole event. */
+  cutWatches(text?: string): void
+}
+
+/** @param admin kubeconfig of the cluster: its address and authority count, its user does not */
+export async function startKubeProxy(admin: string): Promise<KubeProxy> {
+  const access = loadAccess(admin)
+  const { tls } = await access.credentials(false)
+  const agent = new Agent({ connect: tls, bodyTimeout: 0, headersTimeout: 0, pipelining: 1 })
+  const calls: Call[] = []
+  const watches = new Set<ServerResponse>()
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-proxy-'))
+  let copies = 0
+  const server = createServer((request, response) => {
+    handle(request, response).catch(() => response.destroy())
+  })
+  server.requestTimeout = 0
+  server.keepAliveTimeout = 120_000
+
+  async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const text = (await buffer(request)).toString()
+    const call = describe(request, text)
+    calls.push(call)
+    const fate = proxy.fate?.(call) ?? {}
+    const instead = await fate.before?.()
+    if (instead !== undefined) return give(response, instead)
+    const gone = new AbortController()
+    response.on('close', () => gone.abort())
+    const answer = await forward(request, text, call, gone.signal)
+    call.status = answer.statusCode
+    if (call.isWatch && answer.statusCode === 200) return stream(answer, response, fate)
+    const body = await answer.body.text()
+    call.answer = body.startsWith('{') ? JSON.parse(body) : body
+    const other = await fate.committed?.()
+    if (other !== undefined) return give(response, other)
+    response.on('finish', () => fate.after?.())
+    response.writeHead(answer.statusCode, headersOf(answer.headers))
+    response.end(body)
+  }
+
+  /** A watch ends with its client; a write that was sent goes on without it. */
+  function forward(request: IncomingMessage, body: string, call: Call, gone: AbortSignal) {
+    const { connection: _c, host: _h, 'content-length': _l, ...headers } = request.headers
+    return agent.request({
+      origin: access.server,
+      path: request.url ?? '/',
+      method: call.method,
+      headers,
+      body: body === '' ? null : body,
+      ...(call.isWatch ? { signal: gone } : {}),
+    })
+  }
+
+  async function stream(
+    answer: Dispatcher.ResponseData,
+    response: ServerResponse,
+    { line = (text) => text }: Fate,
+  ): Promise<void> {
+    response.writeHead(answer.statusCode, headersOf(answer.headers))
+    response.flushHeaders()
+    watches.add(response)
+    response.on('close', () => watches.delete(response))
+    for await (const text of lines(answer.body)) {
+      const passed = await line(text)
+      if (passed !== undefined) response.write(`${passed}\n`)
+    }
+    response.end()
+  }
+
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const proxy: KubeProxy = {
+    calls,
+    fate: undefined,
+    async kubeconfigFor(file) {
+      const config = JSON.parse(await readFile(file, 'utf8'))
+      config.clusters[0].cluster = {
+        server: `http://127.0.0.1:${port}`,
+        // Without it the client would not speak plain HTTP.
+        'insecure-skip-tls-verify': true,
+      }
+      copies += 1
+      const copy = path.join(folder, `kubeconfig-${copies}`)
+      await writeFile(copy, JSON.stringify(config), { mode: 0o600 })
+      return copy
+    },
+    cutWatches(text = '') {
+      for (const response of watches) {
+        response.write(text)
+        setImmediate(() => response.destroy())
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+      await agent.destroy()
+      await rm(folder, { recursive: true })
+    },
+  }
+  return proxy
+}
+
+function describe({ method = '', url = '' }: IncomingMessage, text: string): Call {
+  const { pathname, searchParams } = new URL(url, 'http://proxy')
+  const body: unknown = text === '' ? undefined : JSON.parse(text)
+  const isWatch = searchParams.get('watch') === 'true'
+  return {
+    method,
+    path: pathname,
+    query: searchParams,
+    body,
+    isWatch,
+    cameAt: Date.now(),
+    status: undefined,
+    answer: undefined,
+  }
+}
+
+/** Of the next hop's own making, or no longer true. */
+const HOP = new Set(['connection', 'transfer-encoding', 'content-length', 'keep-alive'])
+
+function headersOf(headers: Dispatcher.ResponseData['headers']) {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      value === undefined || HOP.has(name) ? [] : [[name, value]],
+    ),
+  )
+}
+
+function give(response: ServerResponse, answer: Answer | 'drop'): void {
+  if (answer === 'drop') return
+  const { status, headers = {}, body = {} } = answer
+  response.writeHead(status, { 'content-type': 'application/json', ...headers })
+  response.end(JSON.stringify(body))
+}
+
+/** Whether a request is to change something that lasts: not the Lease, which is renewed for ever. */
+export function changes({ method, path: target, query }: Call): boolean {
+  return method !== 'GET' && query.get('dryRun') === null && !target.includes('/leases')
+}
