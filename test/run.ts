@@ -17,6 +17,7 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   unit: ['--coverage'],
   contract: [],
   cluster: [],
+  chart: [],
 }
 
 interface Result {

@@ -13,7 +13,7 @@ import { ONE_PASSWORD_ITEM } from './item.ts'
 /** Milliseconds between two looks. */
 const RETRY_MS = 1_000
 /** Milliseconds for a definition that was just applied to show among what is served. */
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 10_000
 /** Members that a message names. */
 const NAMED = 5
 
@@ -27,7 +27,7 @@ export interface SchemaDeps {
 }
 
 /**
- * Waits for an API server that answers, and for the definition for 15 s.
+ * Waits for an API server that answers, and for the definition for 10 s.
  *
  * @throws KeyferryError CRD_UNFIT when members are missing
  */
