@@ -17,6 +17,12 @@ export function pages(): Readonly<Record<string, string>> {
     'charts/keyferry/README.md': MADE + chartPage(),
     // Helm reads no file outside of the chart.
     'charts/keyferry/files/admission-policy.yaml': read('deploy/base/admission-policy.yaml'),
+    // Nor does kustomize read one outside of the overlay.
+    'deploy/overlays/monitoring/keyferry.json': read('charts/keyferry/files/dashboard.json'),
+    'deploy/overlays/monitoring/rules.yaml':
+      RULES_HEAD +
+      read('charts/keyferry/files/alerts.yaml').replaceAll(/^/gm, '  ').trimEnd() +
+      '\n',
   }
 }
 
@@ -123,6 +129,13 @@ function reasonsPage(): string {
 }
 
 const read = (file: string) => readFileSync(file, 'utf8')
+
+const RULES_HEAD = `apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: keyferry
+spec:
+`
 
 /** What the comments in the chart's values say of each. */
 function chartPage(): string {

@@ -29,13 +29,12 @@ const kubeconfig = inject('kubeconfig')
 beforeAll(async () => {
   cluster = clusterOf(adminRest(kubeconfig), 'keyferry')
   for (const name of NAMESPACES) {
-    await cluster.create('namespaces', { metadata: { name, labels: RESTRICTED } })
+    await cluster.apply('namespaces', { metadata: { name, labels: RESTRICTED } })
   }
   await install(cluster, ['servicemonitors', 'prometheusrules'])
 })
 
 afterAll(async () => {
-  for (const name of NAMESPACES) await cluster.delete('namespaces', name)
   await cluster.rest.close()
 })
 

@@ -10,10 +10,11 @@ import { adminRest, type Cluster, clusterOf, type KubeObject, readCrd } from '..
 import { type ControlPlane, startControlPlane } from '../support/control-plane/start.ts'
 import { type Login, logInAs } from '../support/accounts.ts'
 import { definition, isEstablished } from '../support/definitions.ts'
-import { kubectl, template } from '../support/helm.ts'
+import { template } from '../support/helm.ts'
 import { type OperatorProcess, startOperator } from '../support/operator.ts'
 import { keyferry } from '../support/program.ts'
 import { startScriptedConnect } from '../support/scripted-connect.ts'
+import { applyHookRights } from './hooks.ts'
 
 const NAME = 'onepassworditems.onepassword.com'
 const NAMESPACE = 'keyferry'
@@ -28,9 +29,7 @@ beforeAll(async () => {
   await cluster.create('namespaces', { metadata: { name: NAMESPACE } })
   const values = { 'vaultPolicy.mode': 'open' }
   const objects = await template({ name: 'keyferry', namespace: NAMESPACE, values })
-  const isHook = ({ kind, metadata }: KubeObject) =>
-    kind !== 'Job' && metadata.annotations?.['helm.sh/hook']?.includes('pre-install')
-  await kubectl(plane.kubeconfig, ['apply'], objects.filter(isHook))
+  await applyHookRights(plane.kubeconfig, objects)
   job = await logInAs(cluster, 'keyferry-crd', plane.kubeconfig)
 })
 

@@ -68,7 +68,7 @@ export async function definition(name: Definition): Promise<KubeObject> {
 /** Installs definitions and waits until they are served. */
 export async function install(cluster: Cluster, names: readonly Definition[]): Promise<void> {
   const objects = await Promise.all(names.map(definition))
-  for (const object of objects) await cluster.create('crds', object)
+  for (const object of objects) await cluster.apply('crds', object)
   for (const { metadata } of objects) {
     await cluster.until('crds', metadata.name, isEstablished)
     await eventually(`${metadata.name} is served`, async () => {
