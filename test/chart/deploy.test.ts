@@ -45,7 +45,11 @@ afterAll(() => cluster.rest.close())
 describe.each(['deploy', ...OVERLAYS])('%s', (folder) => {
   test('is taken by the API server, with restricted pods', async () => {
     const objects = await kustomize(folder)
-    const out = await kubectl(kubeconfig, ['apply', '--server-side', ...DRY], objects)
+    const out = await kubectl(
+      kubeconfig,
+      ['apply', '--server-side', '--force-conflicts', ...DRY],
+      objects,
+    )
     expect(out.trim().split('\n')).toHaveLength(objects.length)
     const pods = podsOf(objects)
     const made = await kubectl(kubeconfig, ['create', '--namespace=keyferry', ...DRY], pods)
@@ -90,7 +94,11 @@ describe('examples', () => {
     '%s is taken by the API server',
     async (file) => {
       const objects = await objectsIn(`deploy/examples/${file}`)
-      const out = await kubectl(kubeconfig, ['apply', '--server-side', ...DRY], objects)
+      const out = await kubectl(
+        kubeconfig,
+        ['apply', '--server-side', '--force-conflicts', ...DRY],
+        objects,
+      )
       expect(out.trim().split('\n')).toHaveLength(objects.length)
     },
   )
