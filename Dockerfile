@@ -7,6 +7,7 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc .node-version ./
 COPY .ci .ci
 RUN npm ci
+COPY crds crds
 COPY src src
 RUN node .ci/build.mjs
 

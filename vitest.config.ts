@@ -60,6 +60,15 @@ export default defineConfig({
           ...PATIENT,
         },
       },
+      {
+        test: {
+          name: 'chart',
+          include: ['test/chart/**/*.test.ts'],
+          globalSetup: ['test/support/cluster-setup.ts'],
+          maxWorkers: 2,
+          ...PATIENT,
+        },
+      },
     ],
   },
 })

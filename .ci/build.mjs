@@ -66,6 +66,8 @@ await esbuild.build({
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'none',
+  // The CustomResourceDefinition is part of the program.
+  loader: { '.yaml': 'text' },
   // Optional natives of pg and ws that are never installed here.
   external: ['pg-native', 'bufferutil', 'utf-8-validate'],
   plugins: [shakeKubernetesClient, inlineOpenapiSchema],

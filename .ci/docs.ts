@@ -1,7 +1,9 @@
 /**
  * Pages of docs/ that are made from the code. `node .ci/docs.ts` writes them; a test compares them.
  */
+import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml'
 import { NOTICES, REASONS } from '../src/operator/reasons.ts'
 import { flagOf, SETTINGS, type SettingInfo, type SettingKind } from '../src/settings/settings.ts'
 
@@ -12,6 +14,15 @@ export function pages(): Readonly<Record<string, string>> {
   return {
     'docs/settings.md': MADE + settingsPage(),
     'docs/reasons.md': MADE + reasonsPage(),
+    'charts/keyferry/README.md': MADE + chartPage(),
+    // Helm reads no file outside of the chart.
+    'charts/keyferry/files/admission-policy.yaml': read('deploy/base/admission-policy.yaml'),
+    // Nor does kustomize read one outside of the overlay.
+    'deploy/overlays/monitoring/keyferry.json': read('charts/keyferry/files/dashboard.json'),
+    'deploy/overlays/monitoring/rules.yaml':
+      RULES_HEAD +
+      read('charts/keyferry/files/alerts.yaml').replaceAll(/^/gm, '  ').trimEnd() +
+      '\n',
   }
 }
 
@@ -116,6 +127,57 @@ function reasonsPage(): string {
     '',
   ].join('\n')
 }
+
+const read = (file: string) => readFileSync(file, 'utf8')
+
+const RULES_HEAD = `apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: keyferry
+spec:
+`
+
+/** What the comments in the chart's values say of each. */
+function chartPage(): string {
+  const { contents } = parseDocument(read('charts/keyferry/values.yaml'))
+  return [
+    '# Helm chart',
+    '',
+    'How to install it is in [docs/install.md](../../docs/install.md). `values.schema.json` refuses what is none of these.',
+    '',
+    '| value | default | meaning |',
+    '| --- | --- | --- |',
+    ...(isMap(contents) ? valueRows(contents, '') : []),
+    '',
+  ].join('\n')
+}
+
+function valueRows(map: YAMLMap, above: string): string[] {
+  return map.items.flatMap(({ key, value }, n) => {
+    if (!isScalar(key)) return []
+    const name = `${above}${String(key.value)}`
+    // The comment above the first member of a map stands at the map.
+    const comment = key.commentBefore ?? (n === 0 ? map.commentBefore : undefined)
+    const text = (comment ?? '')
+      .trim()
+      .replaceAll(/\s*\n\s*/g, ' ')
+      .replaceAll('|', '\\|')
+    const isBranch =
+      isMap(value) &&
+      value.items.length > 0 &&
+      value.flow !== true &&
+      !OPAQUE.has(String(key.value))
+    if (!isBranch) {
+      const plain = JSON.stringify(isNode(value) ? value.toJSON() : null)
+      return [`| \`${name}\` | \`${plain}\` | ${text} |`]
+    }
+    const own = text === '' ? [] : [`| **\`${name}\`** | | ${text} |`]
+    return [...own, ...valueRows(value, `${name}.`)]
+  })
+}
+
+/** Values that Kubernetes gives their members. */
+const OPAQUE = new Set(['podSecurityContext', 'securityContext', 'resources'])
 
 if (import.meta.main) {
   for (const [path, text] of Object.entries(pages())) await writeFile(path, text)

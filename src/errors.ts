@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'KUBE_BAD_ANSWER'
   | 'KUBE_CONFIG'
   | 'LEASE_LOST'
+  | 'CRD_UNFIT'
   // Input of a person
   | 'PATH_INVALID'
   | 'REFERENCE_INVALID'

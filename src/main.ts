@@ -20,6 +20,11 @@ const ENTRIES: readonly Entry[] = [
     description: 'serve the Connect API from an encrypted store, and look after that store',
     load: async () => (await import('./cli/connect.ts')).connectCommand(process.env),
   },
+  {
+    name: 'crd',
+    description: 'apply the CustomResourceDefinition of OnePasswordItem',
+    load: async () => (await import('./cli/crd.ts')).crdCommand(),
+  },
 ]
 
 /** Exit codes: 0 done, 1 failed, 2 wrong usage (commander's own). */

@@ -18,6 +18,7 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   contract: [],
   cluster: [],
   reliability: [],
+  chart: [],
 }
 
 interface Result {

@@ -4,7 +4,7 @@ import { text } from 'node:stream/consumers'
 import { Command } from 'commander'
 import { SecretValue } from '../connect/secret-value.ts'
 import { KeyferryError } from '../errors.ts'
-import type { NewToken } from '../server/admin/admin.ts'
+import type { Admin, NewToken } from '../server/admin/admin.ts'
 import type { Right, Token } from '../server/items/model.ts'
 import { type CommandFactory, print, printTable, say, withAdmin } from './connect-admin.ts'
 
@@ -24,11 +24,15 @@ export const tokenCommand: CommandFactory = (env) => {
     .option('--name <name>', 'what the token is for')
     .option('--expires <when>', '90d, 12h, 2027-01-31 or a full RFC 3339 date (default: never)')
     .option('--opaque', 'a random text instead of a JWT')
+    .option('--create-vaults', 'make the vaults that do not exist yet')
     .option('--from-file <file>', 'accept the token in this file, - for standard input')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: CreateFlags, command: Command) => {
       const request = await newToken(flags)
-      const issued = await withAdmin(command, env, (admin) => admin.createToken(request))
+      const issued = await withAdmin(command, env, async (admin) => {
+        if (flags.createVaults) await createVaults(admin, Object.keys(request.vaults))
+        return admin.createToken(request)
+      })
       if (flags.fromFile === undefined) print(Buffer.from(issued.token.reveal()).toString('utf8'))
       else print(issued.id)
     })
@@ -71,9 +75,20 @@ interface CreateFlags {
   readonly expires?: string
   readonly opaque?: boolean
   readonly fromFile?: string
+  readonly createVaults?: boolean
 }
 
 const collect = (value: string, all: readonly string[]): string[] => [...all, value]
+
+/** Makes those of the wanted vaults that are there neither by name nor by id. */
+async function createVaults(admin: Admin, wanted: readonly string[]): Promise<void> {
+  const { sameName } = await import('../server/admin/names.ts')
+  const there = await admin.vaults()
+  for (const name of wanted) {
+    const known = there.some((vault) => vault.id === name || sameName(name)(vault))
+    if (!known) await admin.createVault(name)
+  }
+}
 
 async function newToken(flags: CreateFlags): Promise<NewToken> {
   const { name, expires, opaque, fromFile } = flags

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import type { ConnectFlags } from './connect-settings.ts'
 import { serverOptions } from './connect-settings.ts'
 import { keyCommands } from './connect-keys.ts'
+import { secretsCommand } from './connect-secrets.ts'
 import { tokenCommand } from './connect-tokens.ts'
 import { transferCommands } from './connect-transfer.ts'
 import { fileCommand, vaultCommand } from './connect-vaults.ts'
@@ -44,7 +45,8 @@ export function connectCommand(env: NodeJS.ProcessEnv): Command {
   })
   const parts = [vaultCommand, tokenCommand, fileCommand, ...transferCommands, ...keyCommands]
   for (const part of parts) command.addCommand(withStoreHelp(part(env)))
-  return command
+  // It works on a cluster and on no store.
+  return command.addCommand(secretsCommand(env).configureHelp({ showGlobalOptions: false }))
 }
 
 /** Shows, in the help of a sub-command, which store it works on; how to listen is not its matter. */

@@ -4,6 +4,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { KeyferryError } from '../errors.ts'
 import { startOperator } from '../operator/run.ts'
 import { loadSettings } from '../settings/load.ts'
+import { ownCrd } from './crd.ts'
 import { flagOf, SETTINGS, type SettingInfo, type SettingKey } from '../settings/settings.ts'
 import { createLog } from '../telemetry/log.ts'
 import { type Page, plain, servePages } from '../telemetry/http.ts'
@@ -44,7 +45,10 @@ async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
   const stop = new AbortController()
   const connectCa = settings.connectCaFile && readCa(settings.connectCaFile)
   const { version } = packageJson
-  const operator = await startOperator({ settings, log, version, connectCa }, stop.signal)
+  const operator = await startOperator(
+    { settings, log, version, connectCa, crd: ownCrd() },
+    stop.signal,
+  )
   // It may fail while the pages are being opened; it is awaited below.
   operator.ended.catch(() => undefined)
   const { metrics } = operator

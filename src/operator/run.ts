@@ -5,6 +5,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { isKeyferryError, KeyferryError } from '../errors.ts'
 import { type Clock, sleep, systemClock } from '../kube/clock.ts'
 import { type Access, loadAccess } from '../kube/config.ts'
+import type { Crd } from '../kube/crd.ts'
 import { guardWrites, type Term, winElection } from '../kube/lease.ts'
 import { createQueue, type KeyedQueue } from '../kube/queue.ts'
 import { keyOf, parseKey } from '../kube/resource.ts'
@@ -31,6 +32,7 @@ import { type DigestKey, digestKey } from './plan/digest.ts'
 import { WORKLOAD_RESOURCES, type WorkloadKind } from './plan/workload.ts'
 import { openPolicyFile, type PolicyFile } from './policy-file.ts'
 import { createReporter, type Reporter } from './report.ts'
+import { requireSchema } from './schema.ts'
 import { createConnect, type Connect } from './connect.ts'
 import { startWork } from './work.ts'
 
@@ -41,6 +43,8 @@ export interface OperatorInput {
   readonly version: string
   /** PEM of the authorities for the Connect server. */
   readonly connectCa: string | undefined
+  /** The CustomResourceDefinition that this program is made for. */
+  readonly crd: Crd
 }
 
 /** A running operator, as probes and metrics see it. */
@@ -96,7 +100,8 @@ const groupOf = (key: string) => parseKey(key).namespace
 /**
  * Starts the operator; it runs until `signal` aborts.
  *
- * @throws KeyferryError SETTING_INVALID, KUBE_CONFIG for what can be judged without a request
+ * @throws KeyferryError SETTING_INVALID, KUBE_CONFIG for what can be judged without a request;
+ *   CRD_UNFIT comes by `ended`
  */
 export async function startOperator(input: OperatorInput, signal: AbortSignal): Promise<Operator> {
   const { settings, log, version } = input
@@ -198,6 +203,8 @@ async function run(parts: Parts, onReady: () => void, signal: AbortSignal): Prom
   views.secrets.subscribe((before, after) => {
     if (before && !after) versions.forget(before)
   })
+  // Shadow mode writes nothing, so it runs under the definition of the former operator, too.
+  if (!parts.settings.dryRun) await requireSchema(parts, signal)
   const watching = watch(parts, await presentKinds(parts, signal), signal)
   await Promise.race([synced(views), watching])
   if (!signal.aborted) {

@@ -19,20 +19,19 @@ const VERSIONS = {
   go: 'connect-sdk-go@1.5.3',
   schemathesis: 'schemathesis==4.32.5',
 } as const
-type Tool = keyof typeof VERSIONS
 
 /**
  * A directory with a tool in it, fetched once: it is made under another name and renamed when
  * it is complete, so that an interrupted fetch leaves nothing that looks complete.
  */
-async function once(tool: Tool, fetch: (dir: string) => Promise<unknown>): Promise<string> {
+export async function once(
+  version: string,
+  fetch: (dir: string) => Promise<unknown>,
+): Promise<string> {
   const base = await cacheDir('tools')
-  const target = path.join(
-    base,
-    VERSIONS[tool].replaceAll(/[^A-Za-z0-9.]+/g, '-').replace(/^-/, ''),
-  )
+  const target = path.join(base, version.replaceAll(/[^A-Za-z0-9.]+/g, '-').replace(/^-/, ''))
   if (existsSync(target)) return target
-  tell(`fetching ${VERSIONS[tool]}`)
+  tell(`fetching ${version}`)
   const draft = await mkdtemp(path.join(base, 'draft-'))
   try {
     await fetch(draft)
@@ -47,7 +46,7 @@ async function once(tool: Tool, fetch: (dir: string) => Promise<unknown>): Promi
 
 /** The folder whose node_modules hold the JavaScript client. */
 export function javascriptClient(): Promise<string> {
-  return once('javascript', async (dir) => {
+  return once(VERSIONS.javascript, async (dir) => {
     await writeFile(path.join(dir, 'package.json'), '{"private":true}')
     const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-save']
     await run('npm', ['install', ...flags, VERSIONS.javascript], { cwd: dir })
@@ -56,17 +55,17 @@ export function javascriptClient(): Promise<string> {
 
 /** A Python interpreter that finds the Python client. */
 export async function pythonClient(): Promise<string> {
-  return python(await once('python', (dir) => pip(dir, VERSIONS.python)))
+  return python(await once(VERSIONS.python, (dir) => pip(dir, VERSIONS.python)))
 }
 
 /** The Schemathesis program, as a Python module's interpreter. */
 export async function schemathesis(): Promise<string> {
-  return python(await once('schemathesis', (dir) => pip(dir, VERSIONS.schemathesis)))
+  return python(await once(VERSIONS.schemathesis, (dir) => pip(dir, VERSIONS.schemathesis)))
 }
 
 /** The life of an item in Go, built. */
 export async function goClient(): Promise<string> {
-  const dir = await once('go', async (draft) => {
+  const dir = await once(VERSIONS.go, async (draft) => {
     const source = path.join(SOURCES, 'go')
     for (const file of ['main.go', 'go.mod', 'go.sum']) {
       await copyFile(path.join(source, file), path.join(draft, file))
