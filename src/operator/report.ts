@@ -42,7 +42,7 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
   return {
     outcome(seen, plan) {
       const { outcome, secret, repair, status } = plan
-      const reason = 'reason' in outcome ? outcome.reason : 'Synced'
+      const reason = ('reason' in outcome && outcome.reason) || 'Synced'
       metrics.runs.inc({ result: outcome.kind, reason })
       if (secret) metrics.secretWrites.inc({ kind: secret.kind })
       if (repair) metrics.repairs.inc()

@@ -96,7 +96,7 @@ const NOTHING = { added: [], changed: [], removed: [] }
 function differenceOf({ secret: sight }: Snapshot, { secret, outcome, status }: Plan): Difference {
   const live = sight.kind === 'read' ? sight.secret : undefined
   if (secret === undefined) {
-    const reason = 'reason' in outcome ? outcome.reason : refusalIn(status)
+    const reason = ('reason' in outcome && outcome.reason) || refusalIn(status)
     return reason === undefined
       ? { kind: 'none', ...NOTHING }
       : { kind: 'refuse', reason, ...NOTHING }

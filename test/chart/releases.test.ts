@@ -11,7 +11,6 @@ import {
   adminRest,
   type Cluster,
   clusterOf,
-  hasReason,
   isReady,
   textsOf,
 } from '../support/cluster.ts'
@@ -116,7 +115,10 @@ test('two releases with overlapping selectors do not disturb each other', async 
   await shop.until('items', 'shared', isReady)
   await shop.until('items', 'plain', isReady)
   const two = await release('two', { itemSelector: 'team in (a, b)' })
-  await shop.until('items', 'shared', hasReason('OtherInstance'))
+  await eventually('the second release has seen the first', async () =>
+    (await two.metrics()).includes('reason="OtherInstance"'),
+  )
+  expect(isReady(await shop.get('items', 'shared'))).toBe(true)
 
   connect.set(id, 'password', 'second')
   await shop.until('secrets', 'shared', (secret) => textsOf(secret)['password'] === 'second')

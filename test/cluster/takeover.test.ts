@@ -301,8 +301,13 @@ test.concurrent('what another living installation serves is left alone, until th
   const first = await operate(cluster, elections)
   await cluster.until('items', 'served', isReady)
   const { namespace } = await stage.another()
-  await operate(cluster, { ...elections, POD_NAMESPACE: namespace })
-  await cluster.until('items', 'served', hasReason('OtherInstance'))
+  const told = await cluster.get('items', 'served')
+  const second = await operate(cluster, { ...elections, POD_NAMESPACE: namespace })
+  await eventually('the second one has seen the first', async () =>
+    (await second.metrics()).includes('reason="OtherInstance"'),
+  )
+  // Both tell of the resource: only one may.
+  expect((await cluster.get('items', 'served'))['status']).toEqual(told['status'])
   stage.connect.set(id, 'password', 'two')
   const by = async () =>
     (await cluster.get('secrets', 'served')).metadata.annotations?.['keyferry.dev/instance']

@@ -11,6 +11,7 @@ import { DIGEST, IGNORE_TAG, INCUMBENT_FINALIZER, INSTANCE } from '../annotation
 import { keyIdOf } from './digest.ts'
 import { planMissing } from './missing.ts'
 import { isMarkedFor, ownershipOf } from './ownership.ts'
+import { conditionOf } from '../item.ts'
 import { isFault, type Paths, pathsOf, sentenceOf } from './render.ts'
 import { planFrozen, planSecret, presentOf } from './secret.ts'
 import { fail, failWith, later } from './trouble.ts'
@@ -156,14 +157,24 @@ function planLive(seen: Snapshot, live: LiveSecret): Decision {
   }
   if (isElsewhere(seen, live)) {
     if (seen.otherInstance === undefined) return { kind: 'look', at: 'instance' }
-    if (seen.otherInstance === 'alive') {
-      const message = `Installation ${live.annotations[INSTANCE]} serves Secret ${live.name}.`
-      const outcome = { kind: 'recheck', afterMs: COMPETITOR_RECHECK_MS } as const
-      return fail(seen, 'OtherInstance', message, outcome)
-    }
+    if (seen.otherInstance === 'alive') return planElsewhere(seen, live)
   }
   if (live.deleting) return later(DELETING_RECHECK_MS)
   return decide(seen, presentOf(live, seen, ownership))
+}
+
+/**
+ * Another installation serves the Secret. While it tells that all is well, two that tell would
+ * contradict each other: the resource is left alone, too.
+ */
+function planElsewhere(seen: Snapshot, { name, annotations }: LiveSecret): Decision {
+  const reason = 'OtherInstance'
+  const outcome = { kind: 'recheck', afterMs: COMPETITOR_RECHECK_MS, reason } as const
+  if (conditionOf(seen.claim.status, 'Ready')?.status === 'True') {
+    return { kind: 'act', plan: { events: [], repair: false, outcome } }
+  }
+  const message = `Installation ${annotations[INSTANCE]} serves Secret ${name}.`
+  return fail(seen, reason, message, outcome)
 }
 
 /** Whether the Secret names another installation of Keyferry. */

@@ -162,7 +162,8 @@ export interface EventDraft {
 /** How a run ends. */
 export type Outcome =
   | { readonly kind: 'settled' }
-  | { readonly kind: 'recheck'; readonly afterMs: number }
+  /** A time will tell; the reason is there when the status does not name it. */
+  | { readonly kind: 'recheck'; readonly afterMs: number; readonly reason?: Reason }
   /** The cause may pass: again after a back-off. */
   | { readonly kind: 'retry'; readonly reason: Reason; readonly afterMs?: number }
   /** Only a change can help; the watches and the poll tell of one. */

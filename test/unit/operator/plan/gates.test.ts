@@ -67,8 +67,11 @@ describe('others at work', () => {
     expect(planSync(cached)).toEqual({ kind: 'look', at: 'secret' })
     expect(planSync(live(seen, theirs))).toEqual({ kind: 'look', at: 'instance' })
     const alive = { ...live(seen, theirs), otherInstance: 'alive' } as const
-    expect(readyOf(alive)).toMatchObject({ reason: 'OtherInstance' })
-    expect(planOf(alive).outcome).toEqual({ kind: 'recheck', afterMs: MINUTE })
+    const outcome = { kind: 'recheck', afterMs: MINUTE, reason: 'OtherInstance' }
+    expect(planOf(alive)).toEqual({ events: [], repair: false, outcome })
+    const untold = { ...alive, claim: { ...seen.claim, status: aClaim().status } }
+    expect(readyOf(untold)).toMatchObject({ reason: 'OtherInstance', status: 'False' })
+    expect(planOf(untold).outcome).toEqual(outcome)
     const gone = planOf({ ...live(seen, theirs), otherInstance: 'gone' })
     expect(manifestOf(gone).annotations).toMatchObject({
       'keyferry.dev/instance': 'keyferry/keyferry',
