@@ -48,6 +48,21 @@ const inlineOpenapiSchema = {
   },
 }
 
+/**
+ * The CRD is read from `crds/` in the sources; a bundle is alone, so it carries the text.
+ *
+ * @type {import('esbuild').Plugin}
+ */
+const inlineCrd = {
+  name: 'inline-crd',
+  setup(build) {
+    build.onLoad({ filter: /src\/tools\/crd\.ts$/ }, async () => {
+      const text = await readFile('crds/onepassword.com_onepassworditems.yaml', 'utf8')
+      return { contents: `export const CRD_TEXT = ${JSON.stringify(text)}`, loader: 'js' }
+    })
+  },
+}
+
 /** @type {import('esbuild').BuildOptions} */
 const common = {
   outdir: 'dist',
@@ -70,7 +85,7 @@ await esbuild.build({
   loader: { '.yaml': 'text' },
   // Optional natives of pg and ws that are never installed here.
   external: ['pg-native', 'bufferutil', 'utf-8-validate'],
-  plugins: [shakeKubernetesClient, inlineOpenapiSchema],
+  plugins: [shakeKubernetesClient, inlineOpenapiSchema, inlineCrd],
   banner: {
     js:
       '#!/usr/bin/env node\n' +

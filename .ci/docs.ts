@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml'
 import { NOTICES, REASONS } from '../src/operator/reasons.ts'
+import { rulePages } from './rule-docs.ts'
 import { flagOf, SETTINGS, type SettingInfo, type SettingKind } from '../src/settings/settings.ts'
 
 const MADE = '<!-- Made from the code by `npm run docs`; edit the code instead. -->\n\n'
@@ -14,6 +15,7 @@ export function pages(): Readonly<Record<string, string>> {
   return {
     'docs/settings.md': MADE + settingsPage(),
     'docs/reasons.md': MADE + reasonsPage(),
+    ...Object.fromEntries(Object.entries(rulePages()).map(([page, text]) => [page, MADE + text])),
     'charts/keyferry/README.md': MADE + chartPage(),
     // Helm reads no file outside of the chart.
     'charts/keyferry/files/admission-policy.yaml': read('deploy/base/admission-policy.yaml'),

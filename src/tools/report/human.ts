@@ -1,0 +1,68 @@
+import { styleText } from 'node:util'
+import type { Finding } from '../validate/finding.ts'
+import { RULES } from '../validate/rules.ts'
+import type { ReportInput } from './report.ts'
+
+type Style = Parameters<typeof styleText>[0]
+type Paint = (style: Style, text: string) => string
+
+/** For people: each finding with the line that it is about, and a summary. */
+export function human(input: ReportInput): string {
+  const paint: Paint = (style, text) =>
+    input.colour ? styleText(style, text, { validateStream: false }) : text
+  const findings = input.findings.map((finding) => block(finding, input, paint))
+  const skipped = input.skipped.map(
+    (folder) => `${folder} was skipped: pipe the output of helm template to keyferry validate -\n`,
+  )
+  return [...findings, ...skipped, summary(input, paint)].join('\n')
+}
+
+function block(
+  { rule, level, message, file, place }: Finding,
+  { texts }: ReportInput,
+  paint: Paint,
+): string {
+  const where = paint('bold', `${file}:${place.line}:${place.column}`)
+  const head = `${where} ${paint(level === 'error' ? 'red' : 'yellow', level)} ${rule}`
+  const advice = paint('dim', RULES[rule].remedy)
+  return `${head}\n  ${printable(message)}\n${frame(texts.get(file) ?? '', place, paint)}  ${advice}\n`
+}
+
+/** Columns that a line may take before it is cut. */
+const WIDTH = 100
+
+/** The one line: those around it may hold what is nobody's business. */
+function frame(text: string, place: Finding['place'], paint: Paint): string {
+  const line = text.split(/\r?\n/, place.line)[place.line - 1]
+  if (line === undefined || line.trim() === '') return ''
+  const start = Math.max(0, place.column - 1 - WIDTH / 2)
+  const shown = printable(line.slice(start, start + WIDTH))
+  const gutter = `${String(place.line).padStart(5)} | `
+  const indent = ' '.repeat(gutter.length - 2)
+  const at = place.column - 1 - start
+  const end = place.endLine === place.line ? place.endColumn - 1 - start : shown.length
+  const marks = '^'.repeat(Math.max(1, Math.min(end, shown.length) - at))
+  return `${paint('dim', gutter)}${shown}\n${paint('dim', `${indent}| `)}${' '.repeat(at)}${paint('red', marks)}\n`
+}
+
+// oxlint-disable-next-line no-control-regex
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+/** A manifest may hold what turns a terminal upside down. */
+export function printable(text: string): string {
+  return text
+    .toWellFormed()
+    .replaceAll(UNPRINTABLE, (character) => (character === '\t' ? ' ' : '\uFFFD'))
+}
+
+function summary({ findings, objects, resources, texts }: ReportInput, paint: Paint): string {
+  const errors = findings.filter(({ level }) => level === 'error').length
+  const warnings = findings.length - errors
+  const checked = `${count(resources, 'resource')} among ${count(objects, 'object')} in ${count(texts.size, 'file')}`
+  if (findings.length === 0) return `${paint('green', 'No findings')}: ${checked}\n`
+  return `${count(errors, 'error')}, ${count(warnings, 'warning')}: ${checked}\n`
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
+}
