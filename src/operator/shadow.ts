@@ -7,7 +7,7 @@ import { isKeyferryError } from '../errors.ts'
 import type { Reconcile } from '../kube/controller.ts'
 import { INCUMBENT_FINALIZER } from './annotations.ts'
 import type { Intake } from './intake/snapshot.ts'
-import { type Claim, conditionOf, type ItemStatus } from './item.ts'
+import type { Claim } from './item.ts'
 import { planSync } from './plan/plan.ts'
 import type { Plan, Snapshot } from './plan/types.ts'
 
@@ -49,7 +49,7 @@ export function createShadowReconcile(intake: Intake, onDifference: OnDifference
       tell(key, undefined)
       return { kind: 'forget' }
     }
-    const found = await decide(intake, first, signal)
+    const found = await decideUnwritten(intake, first, signal).catch(unlessTold)
     if (found === undefined) return { kind: 'backoff' }
     const { seen, plan } = found
     const difference = differenceOf(seen, plan)
@@ -59,23 +59,29 @@ export function createShadowReconcile(intake: Intake, onDifference: OnDifference
   }
 }
 
-/** The plan, and what it was made on; undefined when the API server fails. */
-async function decide(
+/** A failure of the API server passes: it is asked again. */
+function unlessTold(error: unknown): undefined {
+  if (!isKeyferryError(error)) throw error
+}
+
+/**
+ * What would be done about a claim, and what that was decided on. Looks and writes nothing.
+ *
+ * @returns undefined when looks and decisions circle
+ * @throws KeyferryError when the API server fails
+ */
+export async function decideUnwritten(
   intake: Intake,
   first: Snapshot,
   signal: AbortSignal,
 ): Promise<{ readonly seen: Snapshot; readonly plan: Plan } | undefined> {
-  try {
-    // What has no label of ours is in no cache, and the other operator's Secrets have none.
-    const bare = { ...first, claim: withoutFinalizer(first.claim) }
-    let seen = await intake.look(bare, 'secret', signal)
-    for (let round = 0; round < MAX_ROUNDS; round += 1) {
-      const decision = planSync(seen)
-      if (decision.kind === 'act') return { seen, plan: decision.plan }
-      seen = await intake.look(seen, decision.at, signal)
-    }
-  } catch (error) {
-    if (!isKeyferryError(error)) throw error
+  // What has no label of ours is in no cache, and the other operator's Secrets have none.
+  const bare = { ...first, claim: withoutFinalizer(first.claim) }
+  let seen = await intake.look(bare, 'secret', signal)
+  for (let round = 0; round < MAX_ROUNDS; round += 1) {
+    const decision = planSync(seen)
+    if (decision.kind === 'act') return { seen, plan: decision.plan }
+    seen = await intake.look(seen, decision.at, signal)
   }
   return undefined
 }
@@ -93,25 +99,19 @@ function isQuiet({ kind }: Difference): boolean {
 const NOTHING = { added: [], changed: [], removed: [] }
 
 /** What a plan would change, by names of keys. */
-function differenceOf({ secret: sight }: Snapshot, { secret, outcome, status }: Plan): Difference {
+export function differenceOf({ secret: sight }: Snapshot, { secret, fault }: Plan): Difference {
   const live = sight.kind === 'read' ? sight.secret : undefined
   if (secret === undefined) {
-    const reason = ('reason' in outcome && outcome.reason) || refusalIn(status)
-    return reason === undefined
+    // Whether it is tried again says nothing: a Secret of somebody else is looked at every 5 min.
+    return fault === undefined
       ? { kind: 'none', ...NOTHING }
-      : { kind: 'refuse', reason, ...NOTHING }
+      : { kind: 'refuse', reason: fault.reason, ...NOTHING }
   }
   if (secret.kind === 'delete') return { kind: 'delete', ...NOTHING }
   const keys = keysOf(live?.data ?? new Map(), secret.manifest.data)
   const same = keys.added.length + keys.changed.length + keys.removed.length === 0
   const kind = secret.kind === 'replace' ? (same ? 'metadata' : 'content') : secret.kind
   return { kind, ...keys }
-}
-
-/** Some refusals are looked at again after a while: only the status names those. */
-function refusalIn(status: ItemStatus | undefined): string | undefined {
-  const ready = status && conditionOf(status, 'Ready')
-  return ready?.status === 'False' ? ready.reason : undefined
 }
 
 function keysOf(

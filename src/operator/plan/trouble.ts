@@ -45,7 +45,7 @@ export function fail(
   outcome: Outcome = outcomeOf(reason),
 ): Decision {
   const verdict: Verdict = { kind: 'failed', trouble: { reason, message, ms: seen.failingMs } }
-  return { kind: 'act', plan: { ...conclude(seen, verdict), outcome } }
+  return { kind: 'act', plan: { ...conclude(seen, verdict), fault: { reason, message }, outcome } }
 }
 
 /** As {@link fail}, for an error. */

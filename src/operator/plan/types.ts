@@ -182,6 +182,8 @@ export interface Plan {
   /** Secrets of former names that nobody uses any more. */
   readonly remove?: readonly SecretVersion[]
   readonly events: readonly EventDraft[]
+  /** Why the claim is not served as it asks, where it is not. */
+  readonly fault?: { readonly reason: Reason; readonly message: string }
   /** Whether the write undoes what somebody else did to the Secret. */
   readonly repair: boolean
   readonly outcome: Outcome

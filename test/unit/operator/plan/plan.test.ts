@@ -98,6 +98,10 @@ describe('a claim that was never worked', () => {
     expect(planOf(seen).secret).toBeUndefined()
   })
 
+  test.each(['toString', '__proto__'])('may have a type that is named %s', (type) => {
+    expect(manifestOf(planOf(aSnapshot({ claim: aClaim({ type }) }))).type).toBe(type)
+  })
+
   test('is blocked when vault or item are not there, and says which', () => {
     const noVault = aSnapshot({ references: means({ kind: 'no-vault' }) })
     expect(readyOf(noVault)?.message).toBe(
