@@ -1,5 +1,6 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import packageJson from '../package.json' with { type: 'json' }
+import { exitCodeOf, throwing } from './cli/usage.ts'
 import { isKeyferryError } from './errors.ts'
 
 /** A command of the program; its code is loaded only where it runs. */
@@ -25,26 +26,65 @@ const ENTRIES: readonly Entry[] = [
     description: 'apply the CustomResourceDefinition of OnePasswordItem',
     load: async () => (await import('./cli/crd.ts')).crdCommand(),
   },
+  {
+    name: 'validate',
+    description: 'check manifests without a cluster, as the API server and the operator would',
+    load: async () => (await import('./cli/validate.ts')).validateCommand(),
+  },
+  {
+    name: 'plan',
+    description: 'tell what manifests would change: keys and restarts, never values',
+    load: async () => (await import('./cli/plan.ts')).planCommand(),
+  },
+  {
+    name: 'render',
+    description: 'print the Secret that a resource gives, values masked',
+    load: async () => (await import('./cli/render.ts')).renderCommand(),
+  },
+  {
+    name: 'explain',
+    description: 'tell why a Secret is as it is, and what would happen next',
+    load: async () => (await import('./cli/explain.ts')).explainCommand(),
+  },
+  {
+    name: 'completion',
+    description: 'print a script that completes this program’s commands in a shell',
+    load: async () => (await import('./cli/completion.ts')).completionCommand(wholeProgram),
+  },
 ]
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage (commander's own). */
-async function programFor(wanted: string | undefined): Promise<Command> {
-  const program = new Command('keyferry')
+/** The program; of commands that are not wanted there is the name only. */
+async function program(isWanted: (name: string) => boolean): Promise<Command> {
+  const root = new Command('keyferry')
     .description(packageJson.description)
     .version(packageJson.version)
-  const asked = wanted === 'help' ? process.argv[3] : wanted
   for (const { name, description, load } of ENTRIES) {
-    const command = name === asked ? await load() : new Command(name)
-    program.addCommand(command.description(description))
+    const command = isWanted(name) ? await load() : new Command(name)
+    root.addCommand(command.description(description))
   }
-  return program
+  return throwing(root)
 }
 
+function wholeProgram(): Promise<Command> {
+  return program((name) => name !== 'completion')
+}
+
+// Whoever reads, such as head, may have seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
+
+/** Exit codes: 0 done, 1 failed, 2 wrong usage; what else a command ends with, its help says. */
 try {
-  const program = await programFor(process.argv[2])
-  await program.parseAsync()
+  const [, , first, second] = process.argv
+  const wanted = first === 'help' ? second : first
+  const root = await program((name) => name === wanted)
+  await root.parseAsync()
 } catch (error) {
-  if (!isKeyferryError(error)) throw error
-  // At once: sockets that are kept open would hold the process for as long as half a minute.
-  process.stderr.write(`keyferry: ${error.message}\n  ${error.remedy}\n`, () => process.exit(1))
+  if (error instanceof CommanderError) process.exitCode = exitCodeOf(error)
+  else if (isKeyferryError(error)) {
+    // At once: sockets that are kept open would hold the process for as long as half a minute.
+    process.stderr.write(`keyferry: ${error.message}\n  ${error.remedy}\n`, () => process.exit(1))
+  } else throw error
 }

@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
-import { KeyferryError } from '../errors.ts'
 import { startOperator } from '../operator/run.ts'
 import { loadSettings } from '../settings/load.ts'
 import { ownCrd } from './crd.ts'
-import { flagOf, SETTINGS, type SettingInfo, type SettingKey } from '../settings/settings.ts'
+import { SETTINGS, type SettingKey } from '../settings/settings.ts'
 import { createLog } from '../telemetry/log.ts'
 import { type Page, plain, servePages } from '../telemetry/http.ts'
+import { addSettings, flagsOf, readCa } from './setting-flags.ts'
 
 /** Milliseconds for which work under way may end after a signal. */
 const GRACE_MS = 8_000
@@ -19,31 +18,15 @@ export function operatorCommand(): Command {
     '\nEvery flag can also be given as an environment variable of the same name in capitals.\n' +
       '\nExample:\n  OP_CONNECT_TOKEN=… keyferry operator --op-connect-host http://localhost:8080\n',
   )
-  for (const info of Object.values(SETTINGS) as SettingInfo[]) {
-    // The token has no flag: arguments show in the list of processes.
-    if (info.name === 'OP_CONNECT_TOKEN') continue
-    const fallback = info.fallback === undefined ? '' : ` (default: ${info.fallback})`
-    command.option(`${flagOf(info)} <${info.kind.type}>`, `${info.help}${fallback}`)
-  }
+  addSettings(command, Object.keys(SETTINGS) as SettingKey[])
   return command.action(async (options: Record<string, string>) => run(flagsOf(options)))
-}
-
-function flagsOf(options: Record<string, string>): Partial<Record<SettingKey, string>> {
-  const entries = Object.entries(SETTINGS).map(([key, info]) => [key, options[optionOf(info)]])
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined))
-}
-
-/** Commander's name for a flag: `pollingInterval` for `--polling-interval`. */
-function optionOf(info: SettingInfo): string {
-  const words = flagOf(info).slice('--'.length)
-  return words.replaceAll(/-(.)/g, (_match, letter: string) => letter.toUpperCase())
 }
 
 async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
   const settings = loadSettings(flags)
   const log = createLog({ level: settings.logLevel, format: settings.logFormat })
   const stop = new AbortController()
-  const connectCa = settings.connectCaFile && readCa(settings.connectCaFile)
+  const connectCa = readCa(settings)
   const { version } = packageJson
   const operator = await startOperator(
     { settings, log, version, connectCa, crd: ownCrd() },
@@ -80,17 +63,4 @@ async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
   }
   // Keys that were to be looked at again later have left their timers behind.
   process.exit(0)
-}
-
-function readCa(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new KeyferryError('SETTING_INVALID', {
-      message: `OP_CONNECT_CA_FILE cannot be read (${(cause as { code?: string }).code ?? 'unknown'})`,
-      remedy: 'Set it to a readable file with certificates in PEM form.',
-      retry: 'on-change',
-      cause,
-    })
-  }
 }
