@@ -7,13 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { logInAs } from '../support/accounts.ts'
-import {
-  adminRest,
-  type Cluster,
-  clusterOf,
-  isReady,
-  textsOf,
-} from '../support/cluster.ts'
+import { adminRest, type Cluster, clusterOf, isReady, textsOf } from '../support/cluster.ts'
 import { startControlPlane } from '../support/control-plane/start.ts'
 import { definition } from '../support/definitions.ts'
 import { eventually } from '../support/eventually.ts'

@@ -52,7 +52,7 @@ describe.skipIf(!INCUMBENT)('with the former operator itself', () => {
     startIncumbent({ kubeconfig: plane.kubeconfig, connect: stage.connect.url, namespace, args })
 
   const keyferry = ({ namespace }: Cluster, env = {}) =>
-    stage.operator({ WATCH_NAMESPACE: namespace, POD_NAMESPACE: namespace, ...env })
+    stage.operator({ WATCH_NAMESPACE: namespace, ...env })
 
   function anItem(title: string, tags: readonly string[] = []) {
     const fields = [

@@ -53,7 +53,7 @@ const isRolledOut = ({ metadata, status }: KubeObject) =>
   status?.observedGeneration === metadata.generation && status?.unavailableReplicas === 1
 
 function operate({ namespace }: Cluster, env: Readonly<Record<string, string>> = {}) {
-  return stage.operator({ WATCH_NAMESPACE: namespace, POD_NAMESPACE: namespace, ...env })
+  return stage.operator({ WATCH_NAMESPACE: namespace, ...env })
 }
 
 /** Every write of Keyferry in the namespace, in order. */
@@ -298,11 +298,10 @@ function rewrite(cluster: Cluster, name: string, change: (metadata: Metadata) =>
 test.concurrent('what another living installation serves is left alone, until that one is gone', async () => {
   const { cluster, id } = await left('served')
   const elections = { LEADER_ELECTION: 'true' }
-  const first = await operate(cluster, elections)
+  const first = await operate(cluster, { ...elections, INSTANCE: 'first' })
   await cluster.until('items', 'served', isReady)
-  const { namespace } = await stage.another()
   const told = await cluster.get('items', 'served')
-  const second = await operate(cluster, { ...elections, POD_NAMESPACE: namespace })
+  const second = await operate(cluster, { ...elections, INSTANCE: 'second' })
   await eventually('the second one has seen the first', async () =>
     (await second.metrics()).includes('reason="OtherInstance"'),
   )
@@ -312,13 +311,14 @@ test.concurrent('what another living installation serves is left alone, until th
   const by = async () =>
     (await cluster.get('secrets', 'served')).metadata.annotations?.['keyferry.dev/instance']
   await cluster.until('secrets', 'served', (one) => textsOf(one)['password'] === 'two')
-  expect(await by()).toBe(`${cluster.namespace}/keyferry`)
+  const { namespace } = stage.cluster
+  expect(await by()).toBe(`${namespace}/first`)
   await first.stop()
   await cluster.patch('items', 'served', {
     metadata: { annotations: { 'keyferry.dev/refresh': '1' } },
   })
   await cluster.until('secrets', 'served', ({ metadata }) => {
-    return metadata.annotations?.['keyferry.dev/instance'] === `${namespace}/keyferry`
+    return metadata.annotations?.['keyferry.dev/instance'] === `${namespace}/second`
   })
   await cluster.until('items', 'served', isReady)
 })
