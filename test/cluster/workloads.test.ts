@@ -136,9 +136,20 @@ test('a Secret that is orphaned on purpose waits for the successor of its worklo
   anItem('orphan')
   await create('deployments', 'orphan', { annotations: asksFor('orphan') })
   const before = await untilOwned('orphan', ['Deployment/orphan'])
+  const hold = 'tests.keyferry.dev/hold'
+  await cluster.patch('deployments', 'orphan', { metadata: { finalizers: [hold] } })
   const path = objectPath(RESOURCES.deployments, { namespace: cluster.namespace, name: 'orphan' })
   const body = { propagationPolicy: 'Orphan' }
   await cluster.rest.send({ method: 'DELETE', path, body }, AbortSignal.timeout(10_000))
+  // What comes after is worked after: the deletion has been looked at.
+  anItem('later')
+  await create('deployments', 'later', { annotations: asksFor('later') })
+  await untilOwned('later', ['Deployment/later'])
+  expect((await cluster.get('secrets', 'orphan')).metadata.uid).toBe(before.metadata.uid)
+  await cluster.until('deployments', 'orphan', ({ metadata }) => {
+    return metadata.finalizers?.join() === hold
+  })
+  await cluster.patch('deployments', 'orphan', { metadata: { finalizers: null } })
   await cluster.untilGone('deployments', 'orphan')
   expect(ownersOf(await untilOwned('orphan', []))).toEqual([])
   await create('deployments', 'successor', { annotations: asksFor('orphan') })

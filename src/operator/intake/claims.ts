@@ -57,8 +57,9 @@ export interface WorkloadClaims extends ClaimSource {
 export function workloadClaims(views: Views, selector: Selector): WorkloadClaims {
   const remembered = new Map<string, ItemStatus>()
 
-  function askers(key: string): { winners: Workload[]; losers: Workload[]; unserved: boolean } {
-    const living = askersOf(views, key).filter(({ deleting }) => !deleting)
+  function askers(key: string): { winners: Workload[]; losers: Workload[]; held: boolean } {
+    const present = askersOf(views, key)
+    const living = present.filter(({ deleting }) => !deleting)
     const all = living
       .filter(({ labels }) => selector(labels))
       .toSorted(
@@ -70,7 +71,7 @@ export function workloadClaims(views: Views, selector: Selector): WorkloadClaims
     return {
       winners: all.filter(({ asks }) => asks?.itemPath === itemPath),
       losers: all.filter(({ asks }) => asks?.itemPath !== itemPath),
-      unserved: all.length < living.length,
+      held: all.length < present.length,
     }
   }
 
@@ -78,13 +79,14 @@ export function workloadClaims(views: Views, selector: Selector): WorkloadClaims
     get(key) {
       // A resource of that Secret name wins over workloads.
       if (views.claims.find(BY_SECRET, key).length > 0) return undefined
-      const { winners, unserved } = askers(key)
+      const { winners, held } = askers(key)
       const secret = views.secrets.get(parseKey(key))
       const status = remembered.get(key) ?? recordedStatus(secret, winners[0]?.asks?.itemPath)
       if (winners.length > 0) return claimOf(key, winners, status)
       remembered.delete(key)
-      // What workloads ask for that are not ours to serve is not ours to delete.
-      return secret && !unserved ? { ...claimOf(key, [], status), deleting: true } : undefined
+      // What workloads ask for that are not ours to serve is not ours to delete. Of one that is being
+      // deleted, the garbage collector decides: its Secret may be orphaned on purpose.
+      return secret && !held ? { ...claimOf(key, [], status), deleting: true } : undefined
     },
     rivalOf: () => undefined,
     remember(claim, status) {
