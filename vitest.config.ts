@@ -6,6 +6,9 @@ import { defineConfig } from 'vitest/config'
  */
 const PATIENT = { testTimeout: 300_000, hookTimeout: 600_000 }
 
+/** Thousands of resources at once: alone, after all others, on an API server of its own. */
+const FLOOD = 'test/cluster/containment.test.ts'
+
 export default defineConfig({
   test: {
     reporters: ['default'],
@@ -43,10 +46,20 @@ export default defineConfig({
         test: {
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
+          exclude: [FLOOD],
           globalSetup: ['test/support/cluster-setup.ts'],
           maxWorkers: 3,
           // Tests of one file that run together wait for states most of their time.
           maxConcurrency: 20,
+          ...PATIENT,
+        },
+      },
+      {
+        test: {
+          name: 'cluster-flood',
+          include: [FLOOD],
+          globalSetup: ['test/support/cluster-setup.ts'],
+          sequence: { groupOrder: 1 },
           ...PATIENT,
         },
       },

@@ -45,7 +45,15 @@ async function runSuite(suite: string, rest: readonly string[]): Promise<Result>
   }
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-report-'))
   const report = path.join(folder, 'report.json')
-  const args = ['run', '--project', suite, '--reporter=default', '--reporter=json']
+  const args = [
+    'run',
+    '--project',
+    suite,
+    '--project',
+    `${suite}-*`,
+    '--reporter=default',
+    '--reporter=json',
+  ]
   const coverage = rest.length === 0 ? (SUITES[suite] ?? []) : []
   const code = await vitest([...args, `--outputFile.json=${report}`, ...coverage, ...rest])
   const counts = await countsOf(report)
