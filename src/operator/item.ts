@@ -52,6 +52,8 @@ export interface AppliedItem {
   readonly vaultId: string
   readonly itemId: string
   readonly version: number
+  /** When the item says that it expires. RFC 3339. */
+  readonly expires?: string
 }
 
 /** `status`. A hint of what was done before, never an authority. */

@@ -10,6 +10,7 @@ import type { EventReason } from '../reasons.ts'
 import { type Content, type ItemContent, MAPPING_VERSION } from './content.ts'
 import type { Debt } from './debt.ts'
 import { contentDigest } from './digest.ts'
+import { expiryOf } from './expiry.ts'
 import { isMetadataInSync, metadataFor } from './metadata.ts'
 import { debtAfter, openDebt } from './owed.ts'
 import type { Ownership } from './ownership.ts'
@@ -353,7 +354,9 @@ function appliedBy(
   made: Pick<Applied, 'digest' | 'keys'>,
 ): Applied {
   const items = [...contents].map(([path, { item }]) => {
-    return { path, vaultId: item.vault.id, itemId: item.id, version: item.version }
+    const expires = expiryOf(item)
+    const { id: itemId, vault, version } = item
+    return { path, vaultId: vault.id, itemId, version, ...(expires ? { expires } : {}) }
   })
   return { ...made, secretName: seen.claim.spec.secretName, mapping: mappingOf(seen), items }
 }
