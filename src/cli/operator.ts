@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
-import { startOperator } from '../operator/run.ts'
+import { type Phase, startOperator } from '../operator/run.ts'
 import { loadSettings } from '../settings/load.ts'
 import { ownCrd } from './crd.ts'
 import { SETTINGS, type SettingKey } from '../settings/settings.ts'
@@ -41,9 +41,9 @@ async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
     },
   }
   const probes = {
+    // Answered by the event loop: while that stands still, nothing is.
     '/healthz': () => plain(200, 'ok'),
-    '/readyz': () =>
-      operator.isReady() ? plain(200, 'ok') : plain(503, 'the caches are not complete yet'),
+    '/readyz': () => readiness(operator.phase()),
   }
   if (settings.metricsAddress) await servePages(settings.metricsAddress, pages, stop.signal)
   if (settings.probeAddress) await servePages(settings.probeAddress, probes, stop.signal)
@@ -63,4 +63,16 @@ async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
   }
   // Keys that were to be looked at again later have left their timers behind.
   process.exit(0)
+}
+
+/** A standby is ready, too: else a rollout with several replicas would never end. */
+function readiness(phase: Phase): Page {
+  switch (phase) {
+    case 'starting':
+      return plain(503, 'the caches are not complete yet')
+    case 'standby':
+      return plain(200, 'ok: the caches are complete, another replica holds the Lease')
+    case 'working':
+      return plain(200, 'ok: the caches are complete, this replica works')
+  }
 }

@@ -58,19 +58,7 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
         log.warn({ resource, reason: ready.reason, remedy }, ready.message)
       }
     },
-    pollWith(pod) {
-      let connectUp: boolean | undefined
-      return (ms, error) => {
-        metrics.pollSeconds.observe(ms / 1000)
-        metrics.connectUp.set(error ? 0 : 1)
-        const up = error === undefined
-        if (up === connectUp) return
-        if (error) log.error({ error }, 'Connect cannot be polled')
-        else log.info(connectUp === undefined ? 'Connect answers' : 'Connect answers again')
-        if (error || connectUp === false) void tellOnPod(pod, error)
-        connectUp = up
-      }
-    },
+    pollWith: (pod) => createPollReporter(log, metrics, pod),
     difference(resource, before, after) {
       if (before) metrics.differences.dec({ kind: before.kind })
       if (after === undefined) return
@@ -96,6 +84,25 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
       log.error({ error }, 'the vault policy file cannot be used; the last good one stays'),
     tokenFailure: (error) =>
       log.warn({ error }, 'the token file cannot be used; the last one stays'),
+  }
+}
+
+function createPollReporter(
+  log: Logger,
+  metrics: Metrics,
+  pod: PodEvents,
+): ReturnType<Reporter['pollWith']> {
+  let connectUp: boolean | undefined
+  return (ms, error) => {
+    const up = error === undefined
+    metrics.pollSeconds.observe(ms / 1000)
+    metrics.connectUp.set(up ? 1 : 0)
+    if (up) metrics.lastPoll.setToCurrentTime()
+    if (up === connectUp) return
+    if (error) log.error({ error }, 'Connect cannot be polled')
+    else log.info(connectUp === undefined ? 'Connect answers' : 'Connect answers again')
+    if (error || connectUp === false) void tellOnPod(pod, error)
+    connectUp = up
   }
 }
 

@@ -14,7 +14,7 @@ import { parseSelector, type Selector } from '../kube/selector.ts'
 import { isForbidden, isNotFound } from '../kube/status.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Logger } from '../telemetry/log.ts'
-import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
+import { createMetrics, type Metrics, type ResourceState } from '../telemetry/metrics.ts'
 import { rolloutKey } from './debts.ts'
 import { createOwnVersions, type OwnVersions } from './intake/history.ts'
 import { PRIORITY, subscribe } from './intake/keys.ts'
@@ -47,10 +47,16 @@ export interface OperatorInput {
   readonly crd: Crd
 }
 
+/**
+ * How far the operator is: its caches fill; it waits for the Lease with complete caches; it works,
+ * because it holds the Lease or needs none.
+ */
+export type Phase = 'starting' | 'standby' | 'working'
+
 /** A running operator, as probes and metrics see it. */
 export interface Operator {
   readonly metrics: Metrics
-  readonly isReady: () => boolean
+  readonly phase: () => Phase
   /** Resolves when the operator has ended; rejects when it had to. */
   readonly ended: Promise<void>
 }
@@ -82,6 +88,7 @@ export interface Parts extends OperatorInput {
   readonly rest: KubeRest
   /** The operator's own namespace. */
   readonly namespace: string
+  readonly enter: (phase: Phase) => void
 }
 
 /** Back-off of claims: quick at first, at most twelve tries an hour. */
@@ -111,8 +118,14 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
   const metrics = createMetrics({
     waiting: () =>
       Object.fromEntries(Object.entries(queues).map(([name, { waiting }]) => [name, waiting])),
-    resources: () => [...views.claims.values()].map(readiness),
+    resources: () => [...views.claims.values()].map(stateOf),
   })
+  metrics.pollInterval.set(settings.pollingIntervalMs / 1000)
+  for (const kind of Object.keys(WORKLOAD_RESOURCES)) {
+    // From zero, so that the first one is an increase.
+    metrics.restarts.inc({ kind }, 0)
+    metrics.restartsGivenUp.inc({ kind }, 0)
+  }
   const access = loadAccess(settings.kubeconfig)
   const report = createReporter(log, metrics)
   const rest = createRest({
@@ -121,8 +134,14 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     userAgent: `keyferry/${version}`,
     onAnswer: (method, status) => metrics.kubeRequests.inc({ method, status }),
   })
+  let phase: Phase = 'starting'
+  const enter = (next: Phase) => {
+    phase = next
+    metrics.leader.set(phase === 'working' ? 1 : 0)
+  }
   const parts: Parts = {
     ...input,
+    enter,
     clock,
     random,
     queues,
@@ -136,9 +155,7 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     selector: readSelector(settings),
     namespace: ownNamespace(settings, access),
   }
-  let ready = false
-  const onReady = () => (ready = true)
-  return { metrics, isReady: () => ready, ended: run(parts, onReady, signal) }
+  return { metrics, phase: () => phase, ended: run(parts, signal) }
 }
 
 function ownNamespace(settings: Settings, access: Access): string {
@@ -174,9 +191,21 @@ function createQueues(clock: Clock, random: () => number, concurrency: number): 
   }
 }
 
-function readiness({ status }: Claim): { ready: string; reason: string } {
+/** What metrics tell of a resource. */
+function stateOf({ namespace, name, status }: Claim): ResourceState {
   const ready = conditionOf(status, 'Ready')
-  return { ready: ready?.status ?? 'Unknown', reason: ready?.reason ?? '' }
+  const others = status.conditions.filter((one) => one !== ready && one.status === 'True')
+  const times = (status.items ?? []).flatMap(({ expires }) =>
+    expires === undefined ? [] : [Date.parse(expires) / 1000],
+  )
+  return {
+    namespace,
+    name,
+    ready: ready?.status ?? 'Unknown',
+    reason: ready?.reason ?? '',
+    conditions: others.map(({ type }) => type),
+    expires: times.length === 0 ? undefined : Math.min(...times),
+  }
 }
 
 /** A second net below shadow mode: not even a mistake can write. */
@@ -190,7 +219,7 @@ function readOnly(rest: KubeRest): KubeRest {
   }
 }
 
-async function run(parts: Parts, onReady: () => void, signal: AbortSignal): Promise<void> {
+async function run(parts: Parts, signal: AbortSignal): Promise<void> {
   const { log, views, queues, rest, versions } = parts
   subscribe(views, {
     resource: (key, priority) => queues.resources.add(key, { priority }),
@@ -209,7 +238,7 @@ async function run(parts: Parts, onReady: () => void, signal: AbortSignal): Prom
   await Promise.race([synced(views), watching])
   if (!signal.aborted) {
     log.info({ resources: views.claims.size, secrets: views.secrets.size }, 'caches are complete')
-    onReady()
+    parts.enter('standby')
     await workInTerms(parts, signal)
   }
   await watching
@@ -283,14 +312,18 @@ async function watchRolloutsLater(
 
 /** Works while this process holds the Lease, or without one where that is wanted. */
 async function workInTerms(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { settings, rest, clock, log, namespace, metrics } = parts
+  const { settings, rest, clock, log, namespace, enter } = parts
   if (settings.dryRun) {
+    enter('working')
     log.info('shadow mode: nothing is written')
     // Of an installation that already works here: its Secrets are then known by their digests.
     const present = await findDigestKey(rest, keyLocation(parts), signal).catch(() => undefined)
     return startWork(parts, { rest, key: present ?? digestKey(randomBytes(32)) }, signal)
   }
-  if (!settings.leaderElection) return workWithKey(parts, rest, signal)
+  if (!settings.leaderElection) {
+    enter('working')
+    return workWithKey(parts, rest, signal)
+  }
   const term = await winElection(
     {
       rest,
@@ -303,11 +336,11 @@ async function workInTerms(parts: Parts, signal: AbortSignal): Promise<void> {
   )
   if (term === undefined) return
   log.info({ lease: `${namespace}/${settings.instance}` }, 'holds the Lease and begins to work')
-  metrics.leader.set(1)
+  enter('working')
   try {
     await workWithKey(parts, guardWrites(rest, term), term.signal)
   } finally {
-    metrics.leader.set(0)
+    enter('standby')
   }
   if (!signal.aborted) throw endOf(term)
   await term.release()

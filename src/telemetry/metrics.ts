@@ -18,9 +18,13 @@ export interface Metrics {
   readonly kubeRequests: prom.Counter<'method' | 'status'>
   /** Seconds a poll took. */
   readonly pollSeconds: prom.Histogram
+  /** Seconds between two polls, as set. */
+  readonly pollInterval: prom.Gauge
   /** Whether the last poll could list the vaults: 1 or 0. */
   readonly connectUp: prom.Gauge
-  /** Whether this process holds the Lease: 1 or 0. */
+  /** When the last poll ended that could list the vaults, in seconds since the epoch. */
+  readonly lastPoll: prom.Gauge
+  /** Whether this process works, by holding the Lease or without an election: 1 or 0. */
   readonly leader: prom.Gauge
   /** Secrets by what shadow mode would do about them now. */
   readonly differences: prom.Gauge<'kind'>
@@ -33,9 +37,25 @@ export interface Metrics {
 export interface Gauges {
   /** Keys that wait for a worker, by queue. */
   readonly waiting: () => Readonly<Record<string, number>>
-  /** Ready condition of each resource. */
-  readonly resources: () => Iterable<{ readonly ready: string; readonly reason: string }>
+  /** All resources. */
+  readonly resources: () => Iterable<ResourceState>
 }
+
+/** What is counted of a resource. */
+export interface ResourceState {
+  readonly namespace: string
+  readonly name: string
+  /** Status and reason of the Ready condition. */
+  readonly ready: string
+  readonly reason: string
+  /** Types of the other conditions that are True. */
+  readonly conditions: readonly string[]
+  /** When the first of its items expires, in seconds since the epoch. */
+  readonly expires: number | undefined
+}
+
+/** Conditions that are counted, also while no resource has them. */
+const CONDITIONS = ['Stale', 'Stalled', 'Restarting']
 
 /** A registry of its own, so that tests can have several. */
 export function createMetrics(gauges: Gauges): Metrics {
@@ -55,16 +75,7 @@ export function createMetrics(gauges: Gauges): Metrics {
       for (const [queue, count] of Object.entries(gauges.waiting())) waiting.set({ queue }, count)
     },
   })
-  const resources = new prom.Gauge({
-    name: 'keyferry_resources',
-    help: 'Resources, by status and reason of their Ready condition.',
-    labelNames: ['ready', 'reason'],
-    registers,
-    collect() {
-      resources.reset()
-      for (const labels of gauges.resources()) resources.inc(labels)
-    },
-  })
+  addResourceGauges(registers, gauges.resources)
   return {
     runs: counter('runs_total', 'Runs for a resource, by result and reason.', ['result', 'reason']),
     secretWrites: counter('secret_writes_total', 'Secrets written.', ['kind']),
@@ -87,10 +98,59 @@ export function createMetrics(gauges: Gauges): Metrics {
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60],
       registers,
     }),
+    pollInterval: gauge('poll_interval_seconds', 'Time between two polls, as set.'),
     connectUp: gauge('connect_up', 'Whether the last poll could list the vaults.'),
-    leader: gauge('leader', 'Whether this process holds the Lease.'),
+    lastPoll: gauge(
+      'last_poll_timestamp_seconds',
+      'When the last poll ended that could list the vaults.',
+    ),
+    leader: gauge('leader', 'Whether this process works: one of several replicas does.'),
     differences: gauge('shadow_differences', 'Secrets by what shadow mode would do.', ['kind']),
     print: () => registry.metrics(),
     contentType: registry.contentType,
   }
+}
+
+/** Gauges over the resources as they are when metrics are printed. */
+function addResourceGauges(registers: prom.Registry[], all: Gauges['resources']): void {
+  const gauge = <T extends string>(
+    name: string,
+    help: string,
+    given: { readonly labelNames: T[]; readonly collect: (gauge: prom.Gauge<T>) => void },
+  ) =>
+    new prom.Gauge<T>({
+      name: `keyferry_${name}`,
+      help,
+      labelNames: given.labelNames,
+      registers,
+      collect() {
+        this.reset()
+        given.collect(this)
+      },
+    })
+  gauge('resources', 'Resources, by status and reason of their Ready condition.', {
+    labelNames: ['ready', 'reason'],
+    collect(resources) {
+      for (const { ready, reason } of all()) resources.inc({ ready, reason })
+    },
+  })
+  gauge('resource_conditions', 'Resources that have a condition besides Ready, by its type.', {
+    labelNames: ['type'],
+    collect(counts) {
+      for (const type of CONDITIONS) counts.set({ type }, 0)
+      for (const { conditions } of all()) {
+        for (const type of conditions) if (CONDITIONS.includes(type)) counts.inc({ type })
+      }
+    },
+  })
+  // Prometheus puts the operator's own namespace under `namespace`.
+  gauge('item_expiry_timestamp_seconds', 'When the first item of a resource expires.', {
+    labelNames: ['resource_namespace', 'resource'],
+    collect(times) {
+      for (const { namespace, name, expires } of all()) {
+        if (expires !== undefined)
+          times.set({ resource_namespace: namespace, resource: name }, expires)
+      }
+    },
+  })
 }

@@ -1,5 +1,6 @@
+import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { createMetrics } from '../../../src/telemetry/metrics.ts'
+import { createMetrics, type ResourceState } from '../../../src/telemetry/metrics.ts'
 
 const idle = { waiting: () => ({}), resources: () => [] }
 
@@ -34,11 +35,18 @@ test('numbers of queues are those of the moment', async () => {
   expect(await metrics.print()).toContain('keyferry_queue_waiting{queue="claims"} 5')
 })
 
+const aResource = (more: Partial<ResourceState> = {}): ResourceState => ({
+  namespace: 'shop',
+  name: 'db',
+  ready: 'True',
+  reason: 'Synced',
+  conditions: [],
+  expires: undefined,
+  ...more,
+})
+
 test('resources are counted as they are at the moment', async () => {
-  const [ready, failed] = [
-    { ready: 'True', reason: 'Synced' },
-    { ready: 'False', reason: 'ItemNotFound' },
-  ]
+  const [ready, failed] = [aResource(), aResource({ ready: 'False', reason: 'ItemNotFound' })]
   let resources = [ready, ready, failed]
   const metrics = createMetrics({ ...idle, resources: () => resources })
   const text = await metrics.print()
@@ -46,6 +54,31 @@ test('resources are counted as they are at the moment', async () => {
   expect(text).toContain('keyferry_resources{ready="False",reason="ItemNotFound"} 1')
   resources = [ready]
   expect(await metrics.print()).not.toContain('ItemNotFound')
+})
+
+test('conditions are counted, those that no resource has and strange ones not among them', async () => {
+  let resources = [
+    aResource({ conditions: ['Stale', 'Restarting'] }),
+    aResource({ conditions: ['Restarting', 'OfSomebodyElse'] }),
+  ]
+  const metrics = createMetrics({ ...idle, resources: () => resources })
+  const count = async () =>
+    (await metrics.print()).match(/^keyferry_resource_conditions\{.*$/gm)?.toSorted()
+  const line = (type: string, n: number) => `keyferry_resource_conditions{type="${type}"} ${n}`
+  expect(await count()).toEqual([line('Restarting', 2), line('Stale', 1), line('Stalled', 0)])
+  resources = []
+  expect(await count()).toEqual([line('Restarting', 0), line('Stale', 0), line('Stalled', 0)])
+})
+
+test('a time of expiry is told of those resources whose items have one', async () => {
+  let resources = [aResource({ expires: 1_800_000_000 }), aResource({ name: 'lasting' })]
+  const metrics = createMetrics({ ...idle, resources: () => resources })
+  const times = async () => (await metrics.print()).match(/^keyferry_item_expiry\S+ .*$/gm)
+  expect(await times()).toEqual([
+    'keyferry_item_expiry_timestamp_seconds{resource_namespace="shop",resource="db"} 1800000000',
+  ])
+  resources = []
+  expect(await times()).toBeNull()
 })
 
 test('two programs in one process count apart', async () => {
@@ -62,4 +95,12 @@ test('every metric of the program has a help text and its prefix', async () => {
   expect(own.length).toBeGreaterThan(8)
   for (const name of own) expect(text).toMatch(new RegExp(`^# HELP ${name} [A-Z].*\\.$`, 'm'))
   expect(own.every((name) => name.startsWith('keyferry_'))).toBe(true)
+})
+
+test('the page about monitoring names every metric of the operator and no other', async () => {
+  const text = await createMetrics(idle).print()
+  const names = [...text.matchAll(/^# TYPE (keyferry_\S+)/gm)].map(([, name = '']) => name)
+  const page = await readFile('docs/monitoring.md', 'utf8')
+  const rows = [...page.matchAll(/^\| `(keyferry_\w+)`/gm)].map(([, name = '']) => name)
+  expect(rows.toSorted()).toEqual(names.toSorted())
 })
