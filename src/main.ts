@@ -22,6 +22,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => (await import('./cli/connect.ts')).connectCommand(process.env),
   },
   {
+    name: 'doctor',
+    description: 'find what is wrong with an installation, and say what to do about it',
+    load: async () => (await import('./cli/doctor.ts')).doctorCommand(),
+  },
+  {
     name: 'crd',
     description: 'apply the CustomResourceDefinition of OnePasswordItem',
     load: async () => (await import('./cli/crd.ts')).crdCommand(),

@@ -2,7 +2,7 @@
  * Whether the API server keeps what the operator reads and writes: under a CustomResourceDefinition
  * without some members it would drop them from every object, silently.
  */
-import { KeyferryError } from '../errors.ts'
+import { isKeyferryError, KeyferryError } from '../errors.ts'
 import { type Clock, sleep } from '../kube/clock.ts'
 import { type Crd, missingMembers, type Schema, schemaOf } from '../kube/crd.ts'
 import type { KubeRest } from '../kube/rest.ts'
@@ -32,29 +32,44 @@ export interface SchemaDeps {
  * @throws KeyferryError CRD_UNFIT when members are missing
  */
 export async function requireSchema(deps: SchemaDeps, signal: AbortSignal): Promise<void> {
-  const { clock, log, crd } = deps
-  const wanted = schemaOf(crd, ONE_PASSWORD_ITEM.version)
-  if (wanted === undefined) throw new Error('the own CustomResourceDefinition has no such version')
+  const { clock, log } = deps
   let since: number | undefined
   while (!signal.aborted) {
     try {
-      const missing = missingMembers(wanted, await servedSchema(deps, signal))
-      if (missing.length === 0) return
-      since ??= clock.now()
-      if (clock.now() - since >= PATIENCE_MS) throw unfit(crd.metadata.name, missing)
+      await checkSchema(deps, signal)
+      return
     } catch (error) {
-      if (error instanceof KeyferryError && error.code === 'CRD_UNFIT') throw error
-      if (isForbidden(error)) {
+      if (isKeyferryError(error, 'CRD_UNFIT')) {
+        since ??= clock.now()
+        if (clock.now() - since >= PATIENCE_MS) throw error
+      } else if (isForbidden(error)) {
         return log.warn({ error }, 'cannot see whether the CustomResourceDefinition is complete')
+      } else if (!signal.aborted) {
+        log.warn({ error }, 'the API server cannot be asked yet')
       }
-      if (!signal.aborted) log.warn({ error }, 'the API server cannot be asked yet')
     }
     await sleep(clock, RETRY_MS, signal)
   }
 }
 
+/**
+ * One look.
+ *
+ * @throws KeyferryError CRD_UNFIT when members are missing, KUBE_* when it cannot be seen
+ */
+export async function checkSchema(
+  deps: Pick<SchemaDeps, 'rest' | 'crd'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { crd, rest } = deps
+  const wanted = schemaOf(crd, ONE_PASSWORD_ITEM.version)
+  if (wanted === undefined) throw new Error('the own CustomResourceDefinition has no such version')
+  const missing = missingMembers(wanted, await servedSchema(rest, signal))
+  if (missing.length > 0) throw unfit(crd.metadata.name, missing)
+}
+
 /** As published to every authenticated user, so that no right on definitions is needed. */
-async function servedSchema({ rest }: SchemaDeps, signal: AbortSignal): Promise<Schema> {
+async function servedSchema(rest: KubeRest, signal: AbortSignal): Promise<Schema> {
   const { group, version, kind } = ONE_PASSWORD_ITEM
   const path = `/openapi/v3/apis/${group}/${version}`
   try {

@@ -61,7 +61,8 @@ export async function logInAs(cluster: Cluster, name: string, admin: string): Pr
   }
 }
 
-function userOf(namespace: string, name: string): string {
+/** As the audit log and reviews name a ServiceAccount. */
+export function userOf(namespace: string, name: string): string {
   return `system:serviceaccount:${namespace}:${name}`
 }
 
