@@ -1,6 +1,6 @@
 import { beforeAll, expect, inject, test } from 'vitest'
 import { condition, isReady, type KubeObject, valueOf } from '../support/cluster.ts'
-import { startOperator } from '../support/operator.ts'
+import { startOperator, TOKEN } from '../support/operator.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
 let stage: Stage
@@ -84,7 +84,7 @@ test('a Connect server that cannot be reached, and a refused token, show as such
   })
   expect(condition(item, 'Ready')?.status).toBe('Unknown')
   expect(condition(item, 'Reconciling')?.status).toBe('True')
-  expect(await refused.logs()).not.toContain('test-token')
+  expect(await refused.logs()).not.toContain(TOKEN)
   elsewhere.connect.tokens = undefined
   await elsewhere.cluster.until('items', 'x', isReady)
 })

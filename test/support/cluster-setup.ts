@@ -1,13 +1,17 @@
 /**
  * Once for all tests of a project on a cluster: builds the program, starts a control plane, applies the CRD and the
  * operator's admission policies; at the end the audit log is asked whether any operator wanted more
- * than its rights.
+ * than its rights, or put a secret value into a request's line.
  */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { installPolicies } from './accounts.ts'
 import { readAudit } from './audit.ts'
 import { adminRest, applyCrd, clusterOf } from './cluster.ts'
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts'
+import { leaksIn } from './leaks.ts'
 import { run } from './processes.ts'
 import { overreach, rightOf } from './rights.ts'
 
@@ -16,6 +20,8 @@ declare module 'vitest' {
     kubeconfig: string
     auditLog: string
     kubectl: string
+    /** A file to which each stage adds the secret values of its Connect server, a JSON text a line. */
+    secretsFile: string
   }
 }
 
@@ -31,10 +37,17 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   project.provide('kubeconfig', plane.kubeconfig)
   project.provide('auditLog', plane.auditLog ?? '')
   project.provide('kubectl', plane.kubectl ?? '')
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-served-'))
+  const served = path.join(folder, 'secrets')
+  await writeFile(served, '')
+  project.provide('secretsFile', served)
   return async () => {
     const wanted = await overreachOf(plane)
+    const leaks = await leaksOf(plane, served)
     await plane.stop()
+    await rm(folder, { recursive: true })
     if (wanted.length > 0) throw new Error(`operators asked for more:\n${wanted.join('\n')}`)
+    if (leaks.length > 0) throw new Error(`secret values show:\n${leaks.join('\n')}`)
   }
 }
 
@@ -49,4 +62,15 @@ async function overreachOf({ auditLog }: ControlPlane): Promise<string[]> {
   if (auditLog === undefined) return []
   const records = overreach(await readAudit(auditLog))
   return records.map((one) => `${one.user}: ${rightOf(one)} ${one.namespace}/${one.name}`)
+}
+
+/** Secret values in the audit log, which holds no bodies. */
+async function leaksOf({ auditLog }: ControlPlane, served: string): Promise<string[]> {
+  if (auditLog === undefined) return []
+  const values = (await readFile(served, 'utf8')).split('\n').filter(Boolean)
+  const text = await readFile(auditLog, 'utf8')
+  return leaksIn(
+    { 'the audit log': text },
+    values.map((line) => JSON.parse(line) as string),
+  )
 }

@@ -2,10 +2,19 @@ import { mkdtemp, readFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { request } from 'undici'
+import { PLANTED } from './leaks.ts'
 import { type Daemon, freePort, startDaemon, untilReady } from './processes.ts'
+
+/** The token of operators under test, which must show nowhere. */
+export const TOKEN = `${PLANTED}token-d41c8f`
+
+/** Milliseconds for a page. */
+const PAGE_MS = 5_000
 
 /** A running operator process: the bundle that users get. */
 export interface OperatorProcess extends Daemon {
+  /** What `/healthz` or `/readyz` answers: status and text. */
+  probe(page: '/healthz' | '/readyz'): Promise<string>
   /** Its metrics, as text. */
   metrics(): Promise<string>
   logs(): Promise<string>
@@ -28,7 +37,7 @@ export async function startOperator(options: {
       PATH: process.env['PATH'],
       KUBECONFIG: options.kubeconfig,
       OP_CONNECT_HOST: options.connect,
-      OP_CONNECT_TOKEN: 'test-token',
+      OP_CONNECT_TOKEN: TOKEN,
       WATCH_NAMESPACE: options.namespace,
       POD_NAMESPACE: options.namespace,
       POLLING_INTERVAL: '1',
@@ -43,12 +52,17 @@ export async function startOperator(options: {
     },
   })
   const get = async (port: number, page: string) => {
-    const { statusCode, body } = await request(`http://127.0.0.1:${port}${page}`)
-    const text = await body.text()
-    return statusCode === 200 ? text : undefined
+    // A process that a test has frozen takes connections and answers none.
+    const signal = AbortSignal.timeout(PAGE_MS)
+    const { statusCode, body } = await request(`http://127.0.0.1:${port}${page}`, { signal })
+    return { status: statusCode, text: await body.text() }
+  }
+  const good = async (port: number, page: string) => {
+    const { status, text } = await get(port, page)
+    return status === 200 ? text : undefined
   }
   if (options.ready !== false) {
-    await untilReady(daemon, 'the operator', () => get(probe, '/readyz')).catch(
+    await untilReady(daemon, 'the operator', () => good(probe, '/readyz')).catch(
       (error: unknown) => {
         daemon.signal('SIGKILL')
         throw error
@@ -57,7 +71,11 @@ export async function startOperator(options: {
   }
   return {
     ...daemon,
-    metrics: async () => (await get(metrics, '/metrics')) ?? '',
+    async probe(page) {
+      const { status, text } = await get(probe, page)
+      return `${status} ${text.trimEnd()}`
+    },
+    metrics: async () => (await good(metrics, '/metrics')) ?? '',
     logs: () => readFile(daemon.logFile, 'utf8'),
   }
 }

@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Fault } from './connect-faults.ts'
+import { PLANTED } from './leaks.ts'
 
 /** A field as a test writes it. */
 export interface ScriptedField {
@@ -66,6 +67,8 @@ export interface ScriptedConnect {
   readonly url: string
   /** Requests so far, as `GET /v1/vaults`. */
   readonly requests: string[]
+  /** All secret values that its items have had: of fields, URLs, files, and one planted in each. */
+  readonly secrets: Set<string>
   /** Adds a vault and gives its id. */
   vault(name: string): string
   renameVault(vaultId: string, name: string): void
@@ -124,6 +127,11 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
   }
   const under = new Set<ServerResponse>()
   const lagging = new Map<string, Replica>()
+  const secrets = new Set<string>()
+  const keep = (vault: ScriptedVault, item: Stored) => {
+    vault.items.set(item.id, item)
+    for (const value of secretsOf(item)) secrets.add(value)
+  }
   const server = createServer((request, response) => void answer(request, response))
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -163,6 +171,7 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
   const connect: ScriptedConnect = {
     url: '',
     requests: [],
+    secrets,
     latencyMs: 0,
     tokens: undefined,
     intercept: undefined,
@@ -198,13 +207,13 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
     add(vaultId, item, id = freshId('i')) {
       const vault = vaults.get(vaultId)
       if (!vault) throw new Error(`no vault ${vaultId}`)
-      vault.items.set(id, { ...item, id, vaultId, version: 1 })
+      keep(vault, { ...item, id, vaultId, version: 1 })
       vault.contentVersion += 1
       return id
     },
     edit(itemId, change) {
       const { vault, item } = owner(itemId)
-      vault.items.set(itemId, { ...item, ...change, version: item.version + 1 })
+      keep(vault, { ...item, ...change, version: item.version + 1 })
       vault.contentVersion += 1
     },
     set(itemId, label, value) {
@@ -263,6 +272,21 @@ function shuffle(list: readonly unknown[]): unknown[] {
     .map(({ one }) => one)
 }
 
+/** What must show nowhere but in Secrets. */
+function secretsOf({ id, fields, urls = [], files = [] }: Stored): string[] {
+  return [
+    plantedIn(id),
+    ...fields.map(({ value = '' }) => value),
+    ...urls.map(({ href }) => href),
+    ...files.map(({ content }) => Buffer.from(content).toString()),
+  ]
+}
+
+/** The one-time code that the first field of each item has: nobody asks for it. */
+function plantedIn(id: string): string {
+  return `${PLANTED}code-${id}`
+}
+
 /** Without it other clients refuse to read files. */
 const VERSION = { '1Password-Connect-Version': '1.8.1' }
 
@@ -305,7 +329,12 @@ function summary({ id, title, vaultId, version, tags, urls, createdAt }: Stored)
 }
 
 function whole(item: Stored) {
-  const fields = item.fields.map((field, n) => ({ id: `field${n}`, type: 'STRING', ...field }))
+  const fields = item.fields.map((field, n) => ({
+    id: `field${n}`,
+    type: 'STRING',
+    ...(n === 0 ? { totp: plantedIn(item.id) } : {}),
+    ...field,
+  }))
   const files = (item.files ?? []).map(({ name, content, section }, n) => ({
     id: `f${n.toString(36).padStart(2, '0')}`.padEnd(26, '0'),
     name,

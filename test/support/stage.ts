@@ -3,12 +3,13 @@
  * operators.
  */
 import { randomBytes } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { appendFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { inject } from 'vitest'
 import { installRights, type Login, logInAs } from './accounts.ts'
 import { adminRest, type Cluster, clusterOf, type KubeObject } from './cluster.ts'
-import { type OperatorProcess, startOperator } from './operator.ts'
+import { leaksIn, type Outputs, toldIn } from './leaks.ts'
+import { type OperatorProcess, startOperator, TOKEN } from './operator.ts'
 import { type ScriptedConnect, startScriptedConnect } from './scripted-connect.ts'
 
 /** See the head of this file. */
@@ -23,7 +24,9 @@ export interface Stage extends AsyncDisposable {
   another(annotations?: Readonly<Record<string, string>>): Promise<Cluster>
   /** A resource for an item of `Production`. */
   item(name: string, title: string, more?: ItemOptions): Promise<KubeObject>
-  /** Ends and removes all of it. */
+  /** What was told so far, in logs, metrics and objects: everything but the data of Secrets. */
+  outputs(): Promise<Outputs>
+  /** Ends and removes all of it; fails if a secret value shows in what was told. */
   readonly close: () => Promise<void>
 }
 
@@ -67,9 +70,24 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
     logins.set(key, login)
     return login
   }
+  async function outputs(): Promise<Outputs> {
+    const told = namespaces.map((one) => toldIn(clusterOf(rest, one)))
+    const processes = operators.map(async (operator, n) => ({
+      [`log of operator ${n}`]: await operator.logs(),
+      // One that was ended, or is frozen, tells nothing.
+      [`metrics of operator ${n}`]: await operator.metrics().catch(() => ''),
+    }))
+    return Object.assign({}, ...(await Promise.all([...told, ...processes])))
+  }
   let closed: Promise<void> | undefined
   const close = () => (closed ??= end())
   async function end(): Promise<void> {
+    const secrets = [TOKEN, ...connect.secrets]
+    const leaks = leaksIn(await outputs(), secrets)
+    await appendFile(
+      inject('secretsFile'),
+      secrets.map((one) => `${JSON.stringify(one)}\n`).join(''),
+    )
     for (const operator of operators) {
       await operator.stop()
       await rm(path.dirname(operator.logFile), { recursive: true })
@@ -78,6 +96,7 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
     for (const name of namespaces) await cluster.delete('namespaces', name)
     await connect.close()
     await rest.close()
+    if (leaks.length > 0) throw new Error(`secret values show:\n${leaks.join('\n')}`)
   }
   return {
     cluster,
@@ -101,6 +120,7 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
         ...(type ? { type } : {}),
         spec: { itemPath: `vaults/Production/items/${title}`, ...spec },
       }),
+    outputs,
     close,
     [Symbol.asyncDispose]: close,
   }
