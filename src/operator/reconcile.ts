@@ -157,7 +157,7 @@ function noteWrite({ history }: ReconcileDeps, { claim }: Snapshot, { secret }: 
 function conclude({ history, onOutcome }: ReconcileDeps, seen: Snapshot, plan: Plan): Requeue {
   const key = keyOf(seen.claim)
   if (plan.outcome.kind === 'retry') history.failed(key)
-  else history.succeeded(key)
+  else if (plan.outcome.kind !== 'wait') history.succeeded(key)
   if (plan.repair) history.didRepair(key)
   if (plan.stripFinalizerAt !== undefined) history.tookFinalizer(key)
   if (seen.anotherOperator) history.toldOfIncumbent(key, seen.claim.generation)
@@ -172,11 +172,18 @@ function requeueOf(outcome: Outcome, failingMs: number): Requeue {
       return { kind: 'forget' }
     case 'recheck':
       return { kind: 'after', ms: outcome.afterMs }
-    case 'retry': {
-      const { afterMs: ms = 0 } = outcome
-      // When patience ends the status says so, however long the back-off is.
-      const left = PATIENCE_MS - failingMs
-      return left > 0 ? { kind: 'backoff', ms, mostMs: left } : { kind: 'backoff', ms }
-    }
+    case 'wait':
+      // A wait amid failures is one of their pauses: the back-off goes on growing.
+      return failingMs > 0
+        ? backoffAmid(failingMs, outcome.afterMs)
+        : { kind: 'after', ms: outcome.afterMs }
+    case 'retry':
+      return backoffAmid(failingMs, outcome.afterMs)
   }
+}
+
+/** When patience ends the status says so, however long the back-off is. */
+function backoffAmid(failingMs: number, ms = 0): Requeue {
+  const left = PATIENCE_MS - failingMs
+  return left > 0 ? { kind: 'backoff', ms, mostMs: left } : { kind: 'backoff', ms }
 }

@@ -68,7 +68,7 @@ function outcomeOf(reason: Reason): Outcome {
 
 /** A plan that does nothing yet. */
 export function later(afterMs: number): Decision {
-  return { kind: 'act', plan: { events: [], repair: false, outcome: { kind: 'recheck', afterMs } } }
+  return { kind: 'act', plan: { events: [], repair: false, outcome: { kind: 'wait', afterMs } } }
 }
 
 /** The plan that tells a verdict, with or without a write of the Secret. */
