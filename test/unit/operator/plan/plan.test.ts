@@ -230,6 +230,8 @@ describe('a Secret that exists', () => {
     const changed = withItem(seen, anItem({ version: 2, fields: [{ label: 'a', value: 'b' }] }))
     const secret = { kind: 'read', secret: immutable } as const
     expect(readyOf({ ...changed, secret })).toMatchObject({ reason: 'SecretImmutable' })
+    // Looked at again: no watch tells of the deletion of a Secret without our label.
+    expect(planOf({ ...changed, secret }).outcome).toEqual({ kind: 'recheck', afterMs: 5 * MINUTE })
     const retyped = { ...seen.claim, generation: 2, type: 'kubernetes.io/basic-auth' }
     const { content } = aSnapshot()
     expect(readyOf({ ...seen, claim: retyped, secret, content })).toMatchObject({
