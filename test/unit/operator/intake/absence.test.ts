@@ -8,7 +8,15 @@ import { createHistory, createOwnVersions } from '../../../../src/operator/intak
 import { createIntake, type IntakeDeps } from '../../../../src/operator/intake/snapshot.ts'
 import { createViews } from '../../../../src/operator/intake/views.ts'
 import type { Resolution, Snapshot } from '../../../../src/operator/plan/types.ts'
-import { aClaim, anItem, aPolicy, aSnapshot, ITEM, PATH, VAULT } from '../../../builders/snapshot.ts'
+import {
+  aClaim,
+  anItem,
+  aPolicy,
+  aSnapshot,
+  ITEM,
+  PATH,
+  VAULT,
+} from '../../../builders/snapshot.ts'
 import { createVirtualClock } from '../../../support/virtual-clock.ts'
 
 const SIGNAL = new AbortController().signal

@@ -51,6 +51,9 @@ test.each([
   ['one that has come', 0, 61],
   ['one within the interval', 5_000, 13],
   ['one beyond the interval', 300_000, 3],
-])('a Connect server that fails and names a time, %s, is polled then, once a second at most', async (_what, asked, polls) => {
-  expect(await pollsIn(60_000, asked)).toBe(polls)
-})
+])(
+  'a Connect server that fails and names a time, %s, is polled then, once a second at most',
+  async (_what, asked, polls) => {
+    expect(await pollsIn(60_000, asked)).toBe(polls)
+  },
+)

@@ -54,11 +54,14 @@ test('a namespace that cannot be read for a moment keeps everything waiting, not
   expect([isSynced(), level()]).toEqual([true, '3'])
 })
 
-test.each([403, 404])('a namespace that answers %i has no level, and nobody waits for it', async (status) => {
-  const { clock, isSynced, level } = aNamespace(status)
-  await clock.advance(0)
-  expect([isSynced(), level()]).toEqual([true, undefined])
-})
+test.each([403, 404])(
+  'a namespace that answers %i has no level, and nobody waits for it',
+  async (status) => {
+    const { clock, isSynced, level } = aNamespace(status)
+    await clock.advance(0)
+    expect([isSynced(), level()]).toEqual([true, undefined])
+  },
+)
 
 test('a level is read again before a debt of a moment ago can be closed', async () => {
   const { clock, level } = aNamespace()
