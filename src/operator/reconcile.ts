@@ -29,8 +29,6 @@ export interface ReconcileDeps {
 const MAX_ROUNDS = 12
 /** Milliseconds after which a first attempt that is still under way says so. */
 const INTERIM_MS = 1_000
-/** Milliseconds after which a claim that moved on is looked at again, if no event came. */
-const MOVED_ON_MS = 500
 
 /** Works the queue of claims. */
 export function createReconcile(deps: ReconcileDeps): Reconcile {
@@ -116,7 +114,8 @@ async function act(
       case 'gone':
         return { kind: 'forget' }
       case 'stale-claim':
-        return { kind: 'after', ms: MOVED_ON_MS }
+        // Its event comes first, unless it did not move: then asking at once would go on for ever.
+        return { kind: 'backoff' }
       case 'stale-secret':
         run.seen = await intake.look(run.seen, 'secret', signal)
         return undefined

@@ -54,7 +54,8 @@ export function createReleaseReconcile(deps: ReleaseDeps): Reconcile {
         history.tookFinalizer(met)
         views.workloads[kind].observe(parseWorkload(kind, after))
       }
-      return after ? { kind: 'forget' } : { kind: 'after', ms: 500 }
+      // What moved on comes back by its event; what is refused is not asked for at once again.
+      return after ? { kind: 'forget' } : { kind: 'backoff' }
     } catch (error) {
       if (!isKeyferryError(error) || signal.aborted) throw error
       onFailure(key, error)

@@ -16,7 +16,7 @@ const DOWN = new KeyferryError('CONNECT_UNREACHABLE', {
 })
 
 /** Runs over what `seen` says then; what they write is noted. A look takes as long as `lookMs` says. */
-function aReconcile(seen: Partial<Snapshot>, lookMs = 0) {
+function aReconcile(seen: Partial<Snapshot>, lookMs = 0, ended: 'done' | 'stale-claim' = 'done') {
   const clock = createVirtualClock()
   const history = createHistory(clock)
   const statuses: ItemStatus[] = []
@@ -40,7 +40,7 @@ function aReconcile(seen: Partial<Snapshot>, lookMs = 0) {
       },
       carryOut: (_claim, { status }) => {
         if (status) statuses.push(status)
-        return Promise.resolve({ kind: 'done' })
+        return Promise.resolve({ kind: ended })
       },
     },
   })
@@ -79,6 +79,11 @@ test('a wait amid failures ends none of them, and their back-off goes on growing
 test('a wait without a failure lasts as long as it says', async () => {
   const { run } = aReconcile({ references: new Map([[PATH, { kind: 'later', ms: 700 }]]) })
   expect(await run()).toEqual({ kind: 'after', ms: 700 })
+})
+
+test('a claim that moved on without an event is asked for less and less often', async () => {
+  const { run } = aReconcile({}, 0, 'stale-claim')
+  expect(await run()).toEqual({ kind: 'backoff' })
 })
 
 test.each([
