@@ -29,8 +29,6 @@ export interface ReconcileDeps {
 const MAX_ROUNDS = 12
 /** Milliseconds after which a first attempt that is still under way says so. */
 const INTERIM_MS = 1_000
-/** Milliseconds after which a claim that moved on is looked at again, if no event came. */
-const MOVED_ON_MS = 500
 
 /** Works the queue of claims. */
 export function createReconcile(deps: ReconcileDeps): Reconcile {
@@ -116,7 +114,8 @@ async function act(
       case 'gone':
         return { kind: 'forget' }
       case 'stale-claim':
-        return { kind: 'after', ms: MOVED_ON_MS }
+        // Its event comes first, unless it did not move: then asking at once would go on for ever.
+        return { kind: 'backoff' }
       case 'stale-secret':
         run.seen = await intake.look(run.seen, 'secret', signal)
         return undefined
@@ -157,7 +156,7 @@ function noteWrite({ history }: ReconcileDeps, { claim }: Snapshot, { secret }: 
 function conclude({ history, onOutcome }: ReconcileDeps, seen: Snapshot, plan: Plan): Requeue {
   const key = keyOf(seen.claim)
   if (plan.outcome.kind === 'retry') history.failed(key)
-  else history.succeeded(key)
+  else if (plan.outcome.kind !== 'wait') history.succeeded(key)
   if (plan.repair) history.didRepair(key)
   if (plan.stripFinalizerAt !== undefined) history.tookFinalizer(key)
   if (seen.anotherOperator) history.toldOfIncumbent(key, seen.claim.generation)
@@ -172,11 +171,18 @@ function requeueOf(outcome: Outcome, failingMs: number): Requeue {
       return { kind: 'forget' }
     case 'recheck':
       return { kind: 'after', ms: outcome.afterMs }
-    case 'retry': {
-      const { afterMs: ms = 0 } = outcome
-      // When patience ends the status says so, however long the back-off is.
-      const left = PATIENCE_MS - failingMs
-      return left > 0 ? { kind: 'backoff', ms, mostMs: left } : { kind: 'backoff', ms }
-    }
+    case 'wait':
+      // A wait amid failures is one of their pauses: the back-off goes on growing.
+      return failingMs > 0
+        ? backoffAmid(failingMs, outcome.afterMs)
+        : { kind: 'after', ms: outcome.afterMs }
+    case 'retry':
+      return backoffAmid(failingMs, outcome.afterMs)
   }
+}
+
+/** When patience ends the status says so, however long the back-off is. */
+function backoffAmid(failingMs: number, ms = 0): Requeue {
+  const left = PATIENCE_MS - failingMs
+  return left > 0 ? { kind: 'backoff', ms, mostMs: left } : { kind: 'backoff', ms }
 }

@@ -23,6 +23,8 @@ export interface ReleaseDeps {
   readonly events: EventWriter
   /** Whether this installation serves a workload. */
   readonly serves: (workload: Workload) => boolean
+  /** Called when a finalizer could not be taken off yet. */
+  readonly onFailure: (key: string, error: unknown) => void
 }
 
 /** Milliseconds after which it is seen whether the incumbent has stopped putting it back. */
@@ -32,7 +34,7 @@ const SIGHT = { generation: 0, finalizer: true }
 
 /** Works the queue of workloads with the finalizer. */
 export function createReleaseReconcile(deps: ReleaseDeps): Reconcile {
-  const { rest, views, history, events, serves } = deps
+  const { rest, views, history, events, serves, onFailure } = deps
   return async (key, signal) => {
     const { kind, namespace, name } = parseRolloutKey(key)
     const workload = views.workloads[kind].get({ namespace, name })
@@ -52,9 +54,11 @@ export function createReleaseReconcile(deps: ReleaseDeps): Reconcile {
         history.tookFinalizer(met)
         views.workloads[kind].observe(parseWorkload(kind, after))
       }
-      return after ? { kind: 'forget' } : { kind: 'after', ms: 500 }
+      // What moved on comes back by its event; what is refused is not asked for at once again.
+      return after ? { kind: 'forget' } : { kind: 'backoff' }
     } catch (error) {
-      if (!isKeyferryError(error)) throw error
+      if (!isKeyferryError(error) || signal.aborted) throw error
+      onFailure(key, error)
       return { kind: 'backoff' }
     }
   }

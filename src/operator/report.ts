@@ -24,6 +24,7 @@ export interface Reporter {
   restart(workload: Workload, secrets: readonly string[]): void
   giveUp(workload: Workload, why: string): void
   restartFailure(key: string, error: unknown): void
+  releaseFailure(key: string, error: unknown): void
   crash(key: string, error: unknown): void
   eventFailure(error: unknown): void
   tokenFailure(error: KeyferryError): void
@@ -40,24 +41,7 @@ export interface PodEvents {
 /** A reporter over a log and metrics. */
 export function createReporter(log: Logger, metrics: Metrics): Reporter {
   return {
-    outcome(seen, plan) {
-      const { outcome, secret, repair, status } = plan
-      const reason = ('reason' in outcome && outcome.reason) || 'Synced'
-      metrics.runs.inc({ result: outcome.kind, reason })
-      if (secret) metrics.secretWrites.inc({ kind: secret.kind })
-      if (repair) metrics.repairs.inc()
-      const resource = keyOf(seen.claim)
-      if (secret) {
-        const keys = status?.keys?.length
-        log.info({ resource, write: secret.kind, keys, repair }, 'Secret written')
-      }
-      const ready = status && conditionOf(status, 'Ready')
-      const before = conditionOf(seen.claim.status, 'Ready')
-      if (ready && ready.status !== 'True' && ready.reason !== before?.reason) {
-        const { remedy } = REASONS[ready.reason as keyof typeof REASONS]
-        log.warn({ resource, reason: ready.reason, remedy }, ready.message)
-      }
-    },
+    outcome: (seen, plan) => tellOutcome(log, metrics, { seen, plan }),
     pollWith: (pod) => createPollReporter(log, metrics, pod),
     difference(resource, before, after) {
       if (before) metrics.differences.dec({ kind: before.kind })
@@ -78,6 +62,8 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
     },
     restartFailure: (key, error) =>
       log.warn({ key, error }, 'a restart cannot be made or noted yet; it is tried again'),
+    releaseFailure: (key, error) =>
+      log.warn({ key, error }, 'the former finalizer cannot be taken off yet; it is tried again'),
     crash: (key, error) => log.error({ key, error }, 'a run ended unexpectedly; it is repeated'),
     eventFailure: (error) => log.warn({ error }, 'an Event could not be written'),
     onPolicyFailure: (error) =>
@@ -103,6 +89,30 @@ function createPollReporter(
     else log.info(connectUp === undefined ? 'Connect answers' : 'Connect answers again')
     if (error || connectUp === false) void tellOnPod(pod, error)
     connectUp = up
+  }
+}
+
+/** Counts a run, and logs what it wrote and what it failed for. */
+function tellOutcome(
+  log: Logger,
+  metrics: Metrics,
+  { seen, plan }: { readonly seen: Snapshot; readonly plan: Plan },
+): void {
+  const { outcome, secret, repair, status } = plan
+  const reason = ('reason' in outcome && outcome.reason) || plan.fault?.reason || 'Synced'
+  const ready = status && conditionOf(status, 'Ready')
+  const before = conditionOf(seen.claim.status, 'Ready')
+  metrics.runs.inc({ result: outcome.kind, reason })
+  if (secret) metrics.secretWrites.inc({ kind: secret.kind })
+  if (repair) metrics.repairs.inc()
+  const resource = keyOf(seen.claim)
+  if (secret) {
+    const keys = status?.keys?.length
+    log.info({ resource, write: secret.kind, keys, repair }, 'Secret written')
+  }
+  if (ready && ready.status !== 'True' && ready.reason !== before?.reason) {
+    const { remedy } = REASONS[ready.reason as keyof typeof REASONS]
+    log.warn({ resource, reason: ready.reason, remedy }, ready.message)
   }
 }
 

@@ -52,6 +52,8 @@ export function createShadowReconcile(intake: Intake, onDifference: OnDifference
     const found = await decideUnwritten(intake, first, signal).catch(unlessTold)
     if (found === undefined) return { kind: 'backoff' }
     const { seen, plan } = found
+    // Not known yet is not the same as nothing to do.
+    if (plan.outcome.kind === 'wait') return { kind: 'after', ms: plan.outcome.afterMs }
     const difference = differenceOf(seen, plan)
     tell(key, difference)
     if (plan.outcome.kind === 'retry') return { kind: 'backoff' }

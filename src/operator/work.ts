@@ -214,6 +214,7 @@ function restarting(tools: Tools): Promise<void>[] {
     ...tools,
     history: tools.workloadHistory,
     serves: ({ labels }) => tools.selector(labels),
+    onFailure: report.releaseFailure,
   })
   return [
     tools.control(queues.debts, debts),

@@ -176,7 +176,7 @@ export const SETTINGS = {
     name: 'CONCURRENCY',
     kind: { type: 'number', min: 1, max: 128, unit: 'resources' },
     fallback: '32',
-    help: 'resources worked at the same time; one namespace has half of it at most',
+    help: 'resources worked at the same time; one namespace has half of it at most in each urgency',
   },
   labelsNotCopied: {
     name: 'LABELS_NOT_COPIED',

@@ -2,7 +2,7 @@ import prom from 'prom-client'
 
 /** The operator's metrics, and how to print them. */
 export interface Metrics {
-  /** A run for a claim ended. `result`: settled, recheck, retry or blocked. */
+  /** A run for a claim ended. `result`: settled, recheck, wait, retry or blocked. */
   readonly runs: prom.Counter<'result' | 'reason'>
   /** Secrets written, by kind: create, replace. */
   readonly secretWrites: prom.Counter<'kind'>

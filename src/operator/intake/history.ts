@@ -26,7 +26,7 @@ export interface History {
    * A Secret was read: another version of its item on it than was written last is the work of
    * somebody else who thinks it his.
    *
-   * @param applied the version that was written last, for all that is known besides
+   * @param applied the version that was written last as the status has it
    */
   sawSecret(key: string, secret: SecretMeta, applied: string | undefined): void
   /** The incumbent's finalizer was taken off. */
@@ -188,12 +188,14 @@ function createTraces({
   return {
     wroteSecret: (key, written) => note(key, { written }),
     sawSecret(key, { uid, resourceVersion, annotations }, applied) {
-      const { written = applied, seen, rewrites } = tracesOf(key)
+      const { written, seen, rewrites } = tracesOf(key)
       const version = annotations[ITEM_VERSION]
       const sight = `${uid} ${resourceVersion}`
-      if (written === undefined || version === undefined || sight === seen) return
+      // Of a write whose status could not be told at once, only the status knows.
+      const ours = [written, applied].filter((one) => one !== undefined)
+      if (ours.length === 0 || version === undefined || sight === seen) return
       // Its reconcile takes our annotations off, its poll leaves them and changes its own.
-      const rewritten = version !== written || !(DIGEST in annotations)
+      const rewritten = !ours.includes(version) || !(DIGEST in annotations)
       const all = rewritten ? [...lately(rewrites), clock.now()] : lately(rewrites)
       note(key, { seen: sight, rewrites: all })
     },

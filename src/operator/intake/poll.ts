@@ -33,6 +33,9 @@ export interface PollDeps {
   readonly onCrash: (error: unknown) => void
 }
 
+/** Milliseconds between two polls at least, whatever Connect asks for. */
+const LEAST_MS = 1_000
+
 /** Polls until `signal` aborts. */
 export async function runPoll(deps: PollDeps, signal: AbortSignal): Promise<void> {
   const { clock, intervalMs, random, catalog } = deps
@@ -45,7 +48,8 @@ export async function runPoll(deps: PollDeps, signal: AbortSignal): Promise<void
     if (ended || cameOfAge(before, now, deps.staleMs)) enqueueAll(deps)
     before = now
     // Once it may be asked again, Connect is asked.
-    const waitMs = Math.min(intervalMs, error?.retryAfterMs ?? intervalMs)
+    const askedMs = Math.max(LEAST_MS, error?.retryAfterMs ?? intervalMs)
+    const waitMs = Math.min(intervalMs, askedMs)
     // A tenth of jitter, so that several installations do not ask at the same moment.
     await sleep(clock, waitMs * (0.95 + 0.1 * random()), signal)
   }

@@ -112,6 +112,9 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
     if (isFault(paths)) return { references: new Map() }
     const references = await resolveAll(deps, claim, paths, signal)
     deps.bindings.note(keyOf(claim), paths, references)
+    // What came back and vanishes again later is to be confirmed anew.
+    const applied = references.get(wholeItem(claim)?.path ?? '')
+    if (applied?.kind === 'found') deps.history.sawPresence(keyOf(claim))
     return { references }
   },
   async secret(deps, { claim }, signal) {

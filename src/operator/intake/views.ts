@@ -11,6 +11,7 @@ import {
   type Tracked,
 } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
+import { isForbidden, isNotFound } from '../../kube/status.ts'
 import { createStore, type Store } from '../../kube/store.ts'
 import { listWatch } from '../../kube/watch.ts'
 import { MANAGED } from '../annotations.ts'
@@ -196,8 +197,13 @@ function watchOne<T extends Tracked>(
   return listWatch(options, signal)
 }
 
-/** Milliseconds between two reads of a namespace that cannot be watched. */
-const NAMESPACE_READ_MS = 30_000
+/**
+ * Milliseconds between two reads of a namespace that cannot be watched: less than the ten seconds
+ * for which every debt stays open, so that none is closed by a level of before the change.
+ */
+const NAMESPACE_READ_MS = 8_000
+/** Milliseconds after a read that failed. */
+const NAMESPACE_RETRY_MS = 2_000
 
 /**
  * All namespaces by a watch; with a list of namespaces each by its own GET, because a Role can
@@ -215,17 +221,21 @@ async function watchNamespaces(
   }
   const take = store.feed()
   while (!signal.aborted) {
+    let answered = true
     for (const name of namespaces) {
       try {
         const path = objectPath(NAMESPACES, { namespace: '', name })
         const raw = await rest.send({ method: 'GET', path, metadataOnly: 'object' }, signal)
         take({ kind: 'applied', object: parseNamespace(raw) })
       } catch (error) {
-        // Without the right, or without the namespace, its level says nothing.
-        if (!signal.aborted) onFailure(NAMESPACES.plural, error, NAMESPACE_READ_MS)
+        if (signal.aborted) return
+        // Without the right, or without the namespace, its level says nothing. Any other failure is
+        // no answer: a debt that is looked at without the level would be closed unpaid.
+        answered &&= isForbidden(error) || isNotFound(error)
+        onFailure(NAMESPACES.plural, error, answered ? NAMESPACE_READ_MS : NAMESPACE_RETRY_MS)
       }
     }
-    take({ kind: 'bookmark', resourceVersion: '1' })
-    await sleep(clock, NAMESPACE_READ_MS, signal)
+    if (answered) take({ kind: 'bookmark', resourceVersion: '1' })
+    await sleep(clock, answered ? NAMESPACE_READ_MS : NAMESPACE_RETRY_MS, signal)
   }
 }

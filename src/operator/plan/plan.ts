@@ -14,12 +14,10 @@ import { isMarkedFor, ownershipOf } from './ownership.ts'
 import { conditionOf } from '../item.ts'
 import { isFault, type Paths, pathsOf, sentenceOf } from './render.ts'
 import { planFrozen, planSecret, presentOf } from './secret.ts'
-import { fail, failWith, later } from './trouble.ts'
+import { fail, failWith, later, UNTOLD_RECHECK_MS } from './trouble.ts'
 import type { Decision, LiveSecret, Plan, Resolution, SecretMeta, Snapshot } from './types.ts'
 import { isWorkloadReference } from './workload.ts'
 
-/** Milliseconds after which a Secret of somebody else is looked at again. */
-const FOREIGN_RECHECK_MS = 5 * 60_000
 /** Milliseconds after which a Secret that is being deleted is looked at again. */
 const DELETING_RECHECK_MS = 2_000
 /** Milliseconds after which it is seen whether another operator or installation has gone. */
@@ -153,7 +151,7 @@ function planLive(seen: Snapshot, live: LiveSecret): Decision {
   const ownership = ownershipOf(live, claim, policy.digestKey, deadOwners)
   if (ownership === 'foreign') {
     const message = `Secret ${live.name} exists and does not belong to this resource.`
-    return fail(seen, 'NotOurSecret', message, { kind: 'recheck', afterMs: FOREIGN_RECHECK_MS })
+    return fail(seen, 'NotOurSecret', message, { kind: 'recheck', afterMs: UNTOLD_RECHECK_MS })
   }
   if (isElsewhere(seen, live)) {
     if (seen.otherInstance === undefined) return { kind: 'look', at: 'instance' }
@@ -193,9 +191,10 @@ function isFrozen({ references }: Snapshot): boolean {
   return all.some((one) => one.kind === 'found' && one.item.tags.includes(IGNORE_TAG))
 }
 
-/** The API server does not take the Secret that was planned. */
+/** The API server does not take the Secret that was planned; an admission policy may be the cause. */
 export function planRefusal(seen: Snapshot, error: KeyferryError): Decision {
-  return fail(seen, 'SecretInvalid', sentenceOf(error))
+  const outcome = { kind: 'recheck', afterMs: UNTOLD_RECHECK_MS } as const
+  return fail(seen, 'SecretInvalid', sentenceOf(error), outcome)
 }
 
 /** The API server failed or refused a request that it should take. */

@@ -16,7 +16,7 @@ import { debtAfter, openDebt } from './owed.ts'
 import type { Ownership } from './ownership.ts'
 import { render } from './render.ts'
 import { type Applied, isApplied, type Verdict } from './status.ts'
-import { conclude, fail, failWith, later, outageOf } from './trouble.ts'
+import { conclude, fail, failWith, later, outageOf, UNTOLD_RECHECK_MS } from './trouble.ts'
 import type {
   Decision,
   EventDraft,
@@ -222,7 +222,9 @@ function planContent(
   const digest = contentDigest(policy.digestKey, { ...identity, data })
   // The digest covers the type: a new one would take an immutable Secret away as well.
   if (present?.live?.immutable && digest !== present.digest) {
-    return fail(seen, 'SecretImmutable', `Secret ${identity.name} is immutable.`)
+    // One that is about to be taken over has no label of ours: no watch tells of its deletion.
+    const outcome = { kind: 'recheck', afterMs: UNTOLD_RECHECK_MS } as const
+    return fail(seen, 'SecretImmutable', `Secret ${identity.name} is immutable.`, outcome)
   }
   const applied = appliedBy(seen, items, { digest, keys: [...data.keys()].toSorted() })
   const asBefore = claim.status.mapping

@@ -23,8 +23,8 @@ const REASON_OF: Partial<Record<ErrorCode, Reason>> = {
   CONNECT_ANSWER_TOO_LARGE: 'TooLarge',
 }
 
-/** Milliseconds after which an answer that was too large is asked for again. */
-const TOO_LARGE_RECHECK_MS = 5 * 60_000
+/** Milliseconds after which is looked again for a change that no event tells of. */
+export const UNTOLD_RECHECK_MS = 5 * 60_000
 
 /** The reason that stands for an error of Connect or of the API server. */
 export function reasonOf({ code }: KeyferryError): Reason {
@@ -56,7 +56,7 @@ export function failWith(seen: Snapshot, error: KeyferryError): Decision {
 
 function outcomeOfError(reason: Reason, { code, retryAfterMs }: KeyferryError): Outcome {
   // The item may be too large, or something on the way may have sent without an end.
-  if (code === 'CONNECT_ANSWER_TOO_LARGE') return { kind: 'recheck', afterMs: TOO_LARGE_RECHECK_MS }
+  if (code === 'CONNECT_ANSWER_TOO_LARGE') return { kind: 'recheck', afterMs: UNTOLD_RECHECK_MS }
   const outcome = outcomeOf(reason)
   if (outcome.kind !== 'retry' || retryAfterMs === undefined) return outcome
   return { ...outcome, afterMs: retryAfterMs }
@@ -68,7 +68,7 @@ function outcomeOf(reason: Reason): Outcome {
 
 /** A plan that does nothing yet. */
 export function later(afterMs: number): Decision {
-  return { kind: 'act', plan: { events: [], repair: false, outcome: { kind: 'recheck', afterMs } } }
+  return { kind: 'act', plan: { events: [], repair: false, outcome: { kind: 'wait', afterMs } } }
 }
 
 /** The plan that tells a verdict, with or without a write of the Secret. */

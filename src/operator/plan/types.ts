@@ -164,6 +164,8 @@ export type Outcome =
   | { readonly kind: 'settled' }
   /** A time will tell; the reason is there when the status does not name it. */
   | { readonly kind: 'recheck'; readonly afterMs: number; readonly reason?: Reason }
+  /** Nothing was found out yet: what was known before stands, a failure too. */
+  | { readonly kind: 'wait'; readonly afterMs: number }
   /** The cause may pass: again after a back-off. */
   | { readonly kind: 'retry'; readonly reason: Reason; readonly afterMs?: number }
   /** Only a change can help; the watches and the poll tell of one. */

@@ -105,9 +105,9 @@ export async function planClaim(
 }
 
 /** Milliseconds after which the decision can be made, when it said no more than that. */
-function waitOf({ outcome, status, secret, fault }: Plan): number | undefined {
-  const isOpen = outcome.kind === 'recheck' && !status && !secret && !fault
-  return isOpen && outcome.afterMs <= LONGEST_WAIT_MS ? outcome.afterMs : undefined
+function waitOf({ outcome }: Plan): number | undefined {
+  const isShort = outcome.kind === 'wait' && outcome.afterMs <= LONGEST_WAIT_MS
+  return isShort ? outcome.afterMs : undefined
 }
 
 function told(

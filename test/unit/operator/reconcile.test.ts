@@ -15,19 +15,18 @@ const DOWN = new KeyferryError('CONNECT_UNREACHABLE', {
   retry: 'soon',
 })
 
-/** Runs over what `seen` says; what they write is noted. A look takes as long as `lookMs` says. */
-function aReconcile(seen: Partial<Snapshot>, lookMs = 0) {
+/** Runs over what `seen` says then; what they write is noted. A look takes as long as `lookMs` says. */
+function aReconcile(seen: Partial<Snapshot>, lookMs = 0, ended: 'done' | 'stale-claim' = 'done') {
   const clock = createVirtualClock()
   const history = createHistory(clock)
   const statuses: ItemStatus[] = []
   const interims: ItemStatus[] = []
-  const first = aSnapshot(seen)
   const reconcile = createReconcile({
     clock,
     history,
     onOutcome: () => {},
     intake: {
-      observe: () => ({ ...first, failingMs: history.failingMs(KEY) }),
+      observe: () => ({ ...aSnapshot(seen), failingMs: history.failingMs(KEY) }),
       look: (now) =>
         new Promise((resolve) => {
           const found = { ...now, references: aSnapshot().references }
@@ -41,7 +40,7 @@ function aReconcile(seen: Partial<Snapshot>, lookMs = 0) {
       },
       carryOut: (_claim, { status }) => {
         if (status) statuses.push(status)
-        return Promise.resolve({ kind: 'done' })
+        return Promise.resolve({ kind: ended })
       },
     },
   })
@@ -60,6 +59,31 @@ test('a failure that may pass is tried again when patience ends, however long th
   await clock.advance(20_000)
   expect(await run()).toEqual({ kind: 'backoff', ms: 0 })
   expect(readyOf(statuses.at(-1))).toMatchObject({ status: 'False', reason: 'ConnectUnreachable' })
+})
+
+test('a wait amid failures ends none of them, and their back-off goes on growing', async () => {
+  const failing = new Map([[PATH, { kind: 'unknown', error: DOWN } as const]])
+  const waiting = new Map([[PATH, { kind: 'later', ms: 9_000 } as const]])
+  const seen: { references: Snapshot['references'] } = { references: failing }
+  const { clock, run, statuses } = aReconcile(seen)
+  await run()
+  await clock.advance(60_000)
+  seen.references = waiting
+  expect(await run()).toEqual({ kind: 'backoff', ms: 9_000, mostMs: 60_000 })
+  await clock.advance(60_000)
+  seen.references = failing
+  expect(await run()).toEqual({ kind: 'backoff', ms: 0 })
+  expect(readyOf(statuses.at(-1))?.status).toBe('False')
+})
+
+test('a wait without a failure lasts as long as it says', async () => {
+  const { run } = aReconcile({ references: new Map([[PATH, { kind: 'later', ms: 700 }]]) })
+  expect(await run()).toEqual({ kind: 'after', ms: 700 })
+})
+
+test('a claim that moved on without an event is asked for less and less often', async () => {
+  const { run } = aReconcile({}, 0, 'stale-claim')
+  expect(await run()).toEqual({ kind: 'backoff' })
 })
 
 test.each([

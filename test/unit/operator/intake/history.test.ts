@@ -80,10 +80,18 @@ test('other edits are no sign, nor is anything before the first write', () => {
   expect(met()).toBeUndefined()
 })
 
-test('what the status says was written counts until this process has written itself', () => {
+test('before this process has written itself, what the status says was written counts', () => {
   const { history, met } = aHistory()
   for (const version of ['4', '5']) history.sawSecret(KEY, aSecret(version), '3')
   expect(met()).toBe('met')
+})
+
+test('a write whose status could not be told at once is no work of another', () => {
+  const { history, met } = aHistory()
+  history.wroteSecret(KEY, '3')
+  // Version 4 was written, its status failed and came later: only the status tells of it.
+  for (let edit = 0; edit < 3; edit += 1) history.sawSecret(KEY, aSecret('4'), '4')
+  expect(met()).toBeUndefined()
 })
 
 test('it counts as told for the generation for which it was told', () => {

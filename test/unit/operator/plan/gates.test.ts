@@ -45,7 +45,7 @@ describe('others at work', () => {
     expect(plan.secret).toBeUndefined()
     expect(plan.events).toMatchObject([{ type: 'Warning', reason: 'AnotherOperator' }])
     const told = planOf(aSnapshot({ anotherOperator: 'told' }))
-    expect(told.outcome).toEqual({ kind: 'recheck', afterMs: MINUTE })
+    expect(told.outcome).toEqual({ kind: 'wait', afterMs: MINUTE })
     expect([told.secret, told.status, told.events]).toEqual([undefined, undefined, []])
   })
 

@@ -98,8 +98,9 @@ describe('trouble after the content was applied', () => {
       status: 422,
     })
     const refused = planRefusal(aSnapshot(), error)
+    // Looked at again: no event tells that an admission policy has changed.
     expect(refused).toMatchObject({
-      plan: { outcome: { kind: 'blocked', reason: 'SecretInvalid' } },
+      plan: { outcome: { kind: 'recheck', afterMs: 5 * MINUTE } },
     })
     const failed = planFailure(aSnapshot(), error)
     expect(failed).toMatchObject({

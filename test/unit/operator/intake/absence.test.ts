@@ -1,0 +1,78 @@
+/**
+ * How often Connect must say that an item is gone before its Secret may go with it.
+ */
+import { expect, test } from 'vitest'
+import { KeyferryError } from '../../../../src/errors.ts'
+import { createBindings } from '../../../../src/operator/intake/bindings.ts'
+import { createHistory, createOwnVersions } from '../../../../src/operator/intake/history.ts'
+import { createIntake, type IntakeDeps } from '../../../../src/operator/intake/snapshot.ts'
+import { createViews } from '../../../../src/operator/intake/views.ts'
+import type { Resolution, Snapshot } from '../../../../src/operator/plan/types.ts'
+import {
+  aClaim,
+  anItem,
+  aPolicy,
+  aSnapshot,
+  ITEM,
+  PATH,
+  VAULT,
+} from '../../../builders/snapshot.ts'
+import { createVirtualClock } from '../../../support/virtual-clock.ts'
+
+const SIGNAL = new AbortController().signal
+const POLL_MS = 30_000
+const GONE = new KeyferryError('CONNECT_NOT_FOUND', {
+  message: 'no such item',
+  remedy: 'None.',
+  retry: 'on-change',
+})
+
+/** An intake whose lists say what `means` says then, and whose reads find no item. */
+function anIntake(means: () => Resolution) {
+  const clock = createVirtualClock()
+  const items = [{ path: PATH, vaultId: VAULT, itemId: ITEM, version: 1 }]
+  const claim = aClaim({ spec: { onItemMissing: 'Delete' }, status: { items } })
+  const deps = {
+    rest: { serverTime: () => 0 },
+    views: createViews(),
+    claims: { get: () => claim, rivalOf: () => undefined },
+    client: { item: () => Promise.reject(GONE) },
+    catalog: { resolve: () => Promise.resolve(means()), outage: () => undefined },
+    bindings: createBindings(),
+    history: createHistory(clock),
+    versions: createOwnVersions(),
+    policy: aPolicy,
+    pollMs: POLL_MS,
+  } as unknown as IntakeDeps
+  const intake = createIntake(deps)
+  const look = async (seen: Snapshot, at: 'references' | 'absence') => intake.look(seen, at, SIGNAL)
+  return {
+    clock,
+    resolve: () => look(aSnapshot({ claim, references: undefined }), 'references'),
+    absences: async () => {
+      const seen = await look(aSnapshot({ claim, references: undefined }), 'references')
+      return (await look(seen, 'absence')).absences
+    },
+  }
+}
+
+test('an absence counts twice only when a poll lies in between', async () => {
+  const { clock, absences } = anIntake(() => ({ kind: 'no-item', vaultId: VAULT }))
+  expect(await absences()).toBe(1)
+  await clock.advance(POLL_MS - 1)
+  expect(await absences()).toBe(1)
+  await clock.advance(1)
+  expect(await absences()).toBe(2)
+})
+
+test('an item that came back and vanishes again is to be confirmed anew', async () => {
+  let means: Resolution = { kind: 'no-item', vaultId: VAULT }
+  const { clock, resolve, absences } = anIntake(() => means)
+  expect(await absences()).toBe(1)
+  await clock.advance(POLL_MS)
+  means = { kind: 'found', item: anItem() }
+  await resolve()
+  await clock.advance(POLL_MS)
+  means = { kind: 'no-item', vaultId: VAULT }
+  expect(await absences()).toBe(1)
+})

@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest'
+import { KeyferryError } from '../../../../src/errors.ts'
+import type { KubeRest } from '../../../../src/kube/rest.ts'
+import { createViews, runWatches } from '../../../../src/operator/intake/views.ts'
+import { createVirtualClock } from '../../../support/virtual-clock.ts'
+
+const AUTO_RESTART = 'operator.1password.io/auto-restart'
+
+const failure = (status: number) =>
+  new KeyferryError('KUBE_STATUS', {
+    message: `GET: ${status}`,
+    remedy: 'None.',
+    retry: 'soon',
+    status,
+  })
+
+/** The namespace as it is read one by one; the first reads fail with these statuses. */
+function aNamespace(...statuses: number[]) {
+  const clock = createVirtualClock()
+  const ended = new AbortController()
+  const views = createViews()
+  let reads = 0
+  const never = () => new Promise<never>(() => {})
+  const rest: KubeRest = {
+    send({ path }) {
+      if (path !== '/api/v1/namespaces/shop') return never()
+      reads += 1
+      const status = statuses[reads - 1]
+      if (status !== undefined) return Promise.reject(failure(status))
+      const annotations = { [AUTO_RESTART]: String(reads) }
+      const metadata = { name: 'shop', uid: 'u', resourceVersion: String(reads), annotations }
+      return Promise.resolve({ metadata })
+    },
+    stream: never,
+    serverTime: () => 0,
+    close: () => Promise.resolve(),
+  }
+  const deps = { rest, clock, random: () => 0, namespaces: ['shop'], kinds: [], selector: '' }
+  void runWatches(views, { ...deps, onFailure: () => {} }, ended.signal)
+  let synced = false
+  void views.namespaces.synced.then(() => (synced = true))
+  return {
+    clock,
+    isSynced: () => synced,
+    level: () => views.namespaces.get({ namespace: '', name: 'shop' })?.autoRestart,
+  }
+}
+
+test('a namespace that cannot be read for a moment keeps everything waiting, not its level unknown', async () => {
+  const { clock, isSynced, level } = aNamespace(503, 500)
+  await clock.advance(3_000)
+  expect([isSynced(), level()]).toEqual([false, undefined])
+  await clock.advance(2_000)
+  expect([isSynced(), level()]).toEqual([true, '3'])
+})
+
+test.each([403, 404])(
+  'a namespace that answers %i has no level, and nobody waits for it',
+  async (status) => {
+    const { clock, isSynced, level } = aNamespace(status)
+    await clock.advance(0)
+    expect([isSynced(), level()]).toEqual([true, undefined])
+  },
+)
+
+test('a level is read again before a debt of a moment ago can be closed', async () => {
+  const { clock, level } = aNamespace()
+  await clock.advance(0)
+  expect(level()).toBe('1')
+  await clock.advance(10_000)
+  expect(level()).toBe('2')
+})
