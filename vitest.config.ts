@@ -48,8 +48,8 @@ export default defineConfig({
           include: ['test/cluster/**/*.test.ts'],
           exclude: [FLOOD],
           globalSetup: ['test/support/cluster-setup.ts'],
-          maxWorkers: 3,
-          // Tests of one file that run together wait for states most of their time.
+          // Tests wait for states most of their time, those of one file together.
+          maxWorkers: 4,
           maxConcurrency: 20,
           ...PATIENT,
         },

@@ -32,7 +32,9 @@ import { writeDebt } from './write/restart.ts'
 export interface Attempts {
   /** UIDs of workloads whose template was patched for this digest. */
   readonly tried: Set<string>
-  /** Why a patch was refused, by UID. */
+  /** How often a patch was refused, by UID. */
+  readonly refusals: Map<string, number>
+  /** Why a patch is refused for good, by UID. */
   readonly denied: Map<string, string>
   /** UIDs of workloads that were told that a restart is due. */
   readonly told: Set<string>
@@ -227,6 +229,7 @@ export function createDebtMemory(clock: Clock): DebtMemory {
         openedAt: clock.now(),
         passedAt: undefined,
         tried: new Set(),
+        refusals: new Map(),
         denied: new Map(),
         told: new Set(),
       }

@@ -37,7 +37,7 @@ export interface RolloutDeps {
   readonly onFailure: (key: string, error: unknown) => void
 }
 
-/** Refusals in a row after which a workload counts as one that cannot be restarted. */
+/** Refusals for one content after which a workload counts as one that cannot be restarted. */
 const MAX_REFUSALS = 3
 
 interface Owed {
@@ -102,7 +102,7 @@ async function payNow(
 
 /**
  * The open debts of the Secrets that the workload uses, as far as it owes them. One that was tried
- * is not tried again: somebody put the template back, and the debt's own run says so.
+ * or refused for good is not tried again: the debt's own run says so.
  */
 function debtsOf({ views, policy, instance, memory }: RolloutDeps, workload: Workload): Owed[] {
   const { namespace, uses } = workload
@@ -110,7 +110,9 @@ function debtsOf({ views, policy, instance, memory }: RolloutDeps, workload: Wor
   return uses.flatMap((name) => {
     const secret = views.secrets.get({ namespace, name })
     const debt = secret && openDebt(secret, instance)
-    if (!secret || !debt || memory.of(secret, debt).tried.has(workload.uid)) return []
+    if (!secret || !debt) return []
+    const { tried, denied } = memory.of(secret, debt)
+    if (tried.has(workload.uid) || denied.has(workload.uid)) return []
     return owes({ secret, debt, namespaceLevel, policy }, workload) ? [{ secret, debt }] : []
   })
 }
@@ -143,15 +145,19 @@ function restartEvent({ held }: Workload, secrets: readonly string[]): EventDraf
   return { type: 'Normal', reason: 'Restarted', action: 'Restart', note }
 }
 
-/** After a few refusals the debt no longer waits for this workload. */
+/** After a few refusals the debt no longer waits for this workload. Other failures do not count. */
 function refused(deps: RolloutDeps, key: string, why: string): Requeue {
-  if (deps.rollouts.failures(key) < MAX_REFUSALS - 1) return { kind: 'backoff' }
   const { kind, ...name } = parseRolloutKey(key)
   const workload = deps.views.workloads[kind].get(name)
   if (workload === undefined) return { kind: 'forget' }
+  const { uid } = workload
   for (const { secret, debt } of debtsOf(deps, workload)) {
-    deps.memory.of(secret, debt).denied.set(workload.uid, `the API server refuses it (${why})`)
+    const { refusals, denied } = deps.memory.of(secret, debt)
+    const count = (refusals.get(uid) ?? 0) + 1
+    refusals.set(uid, count)
+    if (count < MAX_REFUSALS) continue
+    denied.set(uid, `the API server refuses it (${why})`)
     deps.debts.add(keyOf(secret))
   }
-  return { kind: 'forget' }
+  return debtsOf(deps, workload).length > 0 ? { kind: 'backoff' } : { kind: 'forget' }
 }

@@ -77,13 +77,17 @@ export async function decideUnwritten(
   first: Snapshot,
   signal: AbortSignal,
 ): Promise<{ readonly seen: Snapshot; readonly plan: Plan } | undefined> {
-  // What has no label of ours is in no cache, and the other operator's Secrets have none.
-  const bare = { ...first, claim: withoutFinalizer(first.claim) }
-  let seen = await intake.look(bare, 'secret', signal)
+  let seen: Snapshot = { ...first, claim: withoutFinalizer(first.claim) }
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const decision = planSync(seen)
-    if (decision.kind === 'act') return { seen, plan: decision.plan }
-    seen = await intake.look(seen, decision.at, signal)
+    if (decision.kind === 'act') {
+      const { plan } = decision
+      // A write would meet what is there: the other operator's Secrets have no label of ours, so no
+      // cache has them.
+      if (plan.secret === undefined || seen.secret.kind === 'read') return { seen, plan }
+    }
+    const at = decision.kind === 'look' ? decision.at : 'secret'
+    seen = await intake.look(seen, at, signal)
   }
   return undefined
 }

@@ -6,7 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isWrite, readAudit } from '../support/audit.ts'
-import { applyCrd, isReady, type KubeObject } from '../support/cluster.ts'
+import { applyCrd, hasReason, isReady, type KubeObject } from '../support/cluster.ts'
 import { type ControlPlane, startControlPlane } from '../support/control-plane/start.ts'
 import { eventually } from '../support/eventually.ts'
 import {
@@ -153,4 +153,21 @@ test('shadow mode tells every difference and writes nothing; the take-over chang
   expect(workload['spec']).toEqual(owner['spec'])
   expect(await cluster.list('replicasets')).toHaveLength(1)
   expect((await cluster.get('items', 'same')).metadata.finalizers ?? []).not.toContain(FINALIZER)
+})
+
+test('what asks for nothing, which the former definition let through, is told so and can go', async () => {
+  const { cluster } = stage
+  await applyCrd(plane.kubeconfig, INCUMBENT_CRD)
+  for (const name of ['empty', 'going']) {
+    await cluster.create('items', { metadata: { name }, spec: {} })
+    await addFinalizer(cluster, 'items', name)
+  }
+  await cluster.delete('items', 'going')
+  await applyCrd(plane.kubeconfig)
+  await stage.operator()
+  await cluster.untilGone('items', 'going')
+  const item = await cluster.until('items', 'empty', hasReason('InvalidItemPath'))
+  expect(item.metadata.finalizers).toBeUndefined()
+  await cluster.delete('items', 'empty')
+  await cluster.untilGone('items', 'empty')
 })

@@ -87,12 +87,14 @@ export function askersOf({ workloads }: Views, secretKey: string): Workload[] {
   return Object.values(workloads).flatMap((store) => store.find(BY_ASK, secretKey))
 }
 
-/** Secrets that a claim owns under names that it no longer asks for. */
+/** Secrets that a claim alone owns, under names that it no longer asks for. */
 export function leftoversOf(views: Views, { uid, spec }: Claim): Leftover[] {
   if (uid === '') return []
   const owned = views.secrets.find(BY_OWNER, uid).filter((one) => one.name !== spec.secretName)
   return owned
-    .filter(({ deleting }) => !deleting)
+    .filter(({ deleting, ownerReferences }) => {
+      return !deleting && ownerReferences.every((owner) => owner.uid === uid)
+    })
     .map((meta) => {
       const key = keyOf(meta)
       const stores = Object.values(views.workloads)

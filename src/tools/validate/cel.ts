@@ -3,7 +3,7 @@
  * there: a rule that calls one cannot be compiled, which is told at once instead of passed over.
  * Source: Kubernetes documentation, "Validation rules" of CustomResourceDefinitions.
  */
-import { Environment } from '@marcbachmann/cel-js'
+import { Environment, Optional } from '@marcbachmann/cel-js'
 import { isObject } from '../manifest/parse.ts'
 import { type CelRule, instancesOf, type Structural, type Violation } from './structural.ts'
 
@@ -23,14 +23,15 @@ export function createCelRules(
     const program = environment.parse(rule.rule)
     const { valid, error } = program.check()
     if (!valid) throw new Error(`the rule ${rule.rule} cannot be judged offline`, { cause: error })
-    compiled.set(rule, (self) => program({ self }))
+    // The object is new: there is no old one.
+    compiled.set(rule, (self) => program({ self, oldSelf: Optional.none() }))
   }
   return (object) => {
     const violations: Violation[] = []
     for (const { schema, value, path } of instancesOf(root, object)) {
       for (const rule of schema['x-kubernetes-validations'] ?? []) {
         // A rule about a change says nothing of an object that is new.
-        if (/\boldSelf\b/.test(rule.rule)) continue
+        if (/\boldSelf\b/.test(rule.rule) && !rule.optionalOldSelf) continue
         const failure = failureOf(() => compiled.get(rule)?.(celValue(schema, value)))
         if (failure === undefined) continue
         const inner = rule.fieldPath?.split('.').filter(Boolean) ?? []

@@ -25,6 +25,8 @@ export interface CelRule {
   readonly message?: string
   readonly messageExpression?: string
   readonly fieldPath?: string
+  /** The rule holds for new objects, too: `oldSelf` is an optional, without a value there. */
+  readonly optionalOldSelf?: boolean
 }
 
 /** The values of an object that a schema is about, with their paths. */

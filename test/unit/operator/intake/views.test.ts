@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { KeyferryError } from '../../../../src/errors.ts'
 import type { KubeRest } from '../../../../src/kube/rest.ts'
-import { createViews, runWatches } from '../../../../src/operator/intake/views.ts'
+import { createViews, leftoversOf, runWatches } from '../../../../src/operator/intake/views.ts'
+import { asMeta, aSynced } from '../../../builders/snapshot.ts'
 import { createVirtualClock } from '../../../support/virtual-clock.ts'
 
 const AUTO_RESTART = 'operator.1password.io/auto-restart'
@@ -69,4 +70,17 @@ test('a level is read again before a debt of a moment ago can be closed', async 
   expect(level()).toBe('1')
   await clock.advance(10_000)
   expect(level()).toBe('2')
+})
+
+test('a Secret of a former name is left over, unless it has another owner, too', () => {
+  const views = createViews()
+  const { seen, live } = aSynced()
+  const claim = { ...seen.claim, spec: { ...seen.claim.spec, secretName: 'renamed' } }
+  const meta = asMeta(live)
+  views.secrets.observe(meta)
+  expect(leftoversOf(views, claim).map((one) => one.meta.name)).toEqual([live.name])
+  const theirs = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'theirs', uid: 'another' }
+  const shared = [...meta.ownerReferences, theirs]
+  views.secrets.observe({ ...meta, resourceVersion: '1000', ownerReferences: shared })
+  expect(leftoversOf(views, claim)).toEqual([])
 })
