@@ -4,7 +4,7 @@ ARG BASE_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
-COPY package.json package-lock.json .npmrc .node-version ./
+COPY package.json package-lock.json .npmrc .node-version tsconfig.json tsconfig.types.json ./
 COPY .ci .ci
 RUN npm ci
 COPY crds crds
