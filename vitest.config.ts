@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
  * Tests against real servers start processes and wait for states, not for times: these bounds only
  * end what hangs, also on a machine that is busy with something else.
  */
-const PATIENT = { testTimeout: 300_000, hookTimeout: 600_000 }
+const PATIENT = { testTimeout: 600_000, hookTimeout: 900_000 }
 
 /** Thousands of resources at once: alone, after all others, on an API server of its own. */
 const FLOOD = 'test/cluster/containment.test.ts'
@@ -49,8 +49,8 @@ export default defineConfig({
           exclude: [FLOOD],
           globalSetup: ['test/support/cluster-setup.ts'],
           // Tests wait for states most of their time, those of one file together.
-          maxWorkers: 4,
-          maxConcurrency: 20,
+          maxWorkers: 3,
+          maxConcurrency: 10,
           ...PATIENT,
         },
       },
@@ -69,7 +69,8 @@ export default defineConfig({
           include: ['test/reliability/**/*.test.ts'],
           globalSetup: ['test/support/cluster-setup.ts'],
           maxWorkers: 3,
-          maxConcurrency: 40,
+          // Each runs two operators or more, whose Leases a machine that is too busy would cost them.
+          maxConcurrency: 8,
           ...PATIENT,
         },
       },

@@ -27,6 +27,8 @@ interface Result {
   readonly failed: number
   readonly skipped: number
   readonly seconds: number
+  /** A line for each test that failed: its file and name, and the first line of its message. */
+  readonly failures: readonly string[]
 }
 
 function split(argv: readonly string[]): { names: string[]; rest: string[] } {
@@ -41,7 +43,7 @@ function split(argv: readonly string[]): { names: string[]; rest: string[] } {
 async function runSuite(suite: string, rest: readonly string[]): Promise<Result> {
   const started = Date.now()
   if ((process.env['KEYFERRY_SKIP'] ?? '').split(',').includes(suite)) {
-    return { suite, passed: 0, failed: 0, skipped: 1, seconds: 0 }
+    return { suite, passed: 0, failed: 0, skipped: 1, seconds: 0, failures: [] }
   }
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-report-'))
   const report = path.join(folder, 'report.json')
@@ -56,11 +58,11 @@ async function runSuite(suite: string, rest: readonly string[]): Promise<Result>
   ]
   const coverage = rest.length === 0 ? (SUITES[suite] ?? []) : []
   const code = await vitest([...args, `--outputFile.json=${report}`, ...coverage, ...rest])
-  const counts = await countsOf(report)
+  const outcome = await outcomeOf(report)
   await rm(folder, { recursive: true, force: true })
   // A run that failed without a failed test (a set-up, a coverage threshold) is a failure too.
-  const failed = code === 0 ? counts.failed : Math.max(1, counts.failed)
-  return { suite, ...counts, failed, seconds: (Date.now() - started) / 1000 }
+  const failed = code === 0 ? outcome.failed : Math.max(1, outcome.failed)
+  return { suite, ...outcome, failed, seconds: (Date.now() - started) / 1000 }
 }
 
 function vitest(args: readonly string[]): Promise<number> {
@@ -71,21 +73,55 @@ function vitest(args: readonly string[]): Promise<number> {
   })
 }
 
-async function countsOf(report: string): Promise<Pick<Result, 'passed' | 'failed' | 'skipped'>> {
+/** The parts of vitest's report that count here. */
+interface Report {
+  readonly numPassedTests?: number
+  readonly numFailedTests?: number
+  readonly numPendingTests?: number
+  readonly numTodoTests?: number
+  readonly testResults?: readonly {
+    readonly name: string
+    readonly message?: string
+    readonly assertionResults: readonly {
+      readonly fullName: string
+      readonly status: string
+      readonly failureMessages?: readonly string[]
+    }[]
+  }[]
+}
+
+async function outcomeOf(report: string): Promise<Omit<Result, 'suite' | 'seconds'>> {
   const text = await readFile(report, 'utf8').catch(() => '{}')
   const {
     numPassedTests = 0,
     numFailedTests = 0,
     numPendingTests = 0,
     numTodoTests = 0,
-  } = JSON.parse(text) as Record<string, number>
-  return { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests + numTodoTests }
+    testResults = [],
+  } = JSON.parse(text) as Report
+  const failures = testResults.flatMap(({ name, message = '', assertionResults }) => {
+    const file = path.relative(process.cwd(), name)
+    const tests = assertionResults.filter(({ status }) => status === 'failed')
+    const lines = tests.map((one) => `${one.fullName}: ${firstLine(one.failureMessages?.[0])}`)
+    // A file that could not even be loaded has no tests.
+    if (lines.length === 0 && message !== '') lines.push(firstLine(message))
+    return lines.map((line) => `${file}: ${line}`)
+  })
+  return {
+    passed: numPassedTests,
+    failed: numFailedTests,
+    skipped: numPendingTests + numTodoTests,
+    failures,
+  }
 }
+
+const firstLine = (text = '') => text.split('\n')[0] ?? ''
 
 const { names, rest } = split(process.argv.slice(2))
 const results: Result[] = []
 for (const name of names) results.push(await runSuite(name, rest))
 console.log()
+for (const { failures } of results) for (const line of failures) console.log(`FAILED ${line}`)
 for (const { suite, passed, failed, skipped, seconds } of results) {
   const counts = `${passed} passed, ${failed} failed, ${skipped} skipped`
   console.log(`${suite.padEnd(10)} ${counts.padEnd(40)} ${seconds.toFixed(0).padStart(5)} s`)

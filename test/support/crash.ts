@@ -224,7 +224,7 @@ async function foreignOf({ cluster }: Stage): Promise<unknown> {
   return [secret.metadata.resourceVersion, workload.metadata.generation]
 }
 
-const PAY_MS = 60_000
+const PAY_MS = 240_000
 const NUDGE_MS = 1_000
 
 async function owing({ stage: { cluster } }: Calm): Promise<number> {

@@ -1,5 +1,5 @@
 /** Milliseconds for which a state is waited for: far more than it takes, so that load never fails a test. */
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 240_000
 const INTERVAL_MS = 25
 
 /**

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { chmod, chown, mkdtemp, readdir, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
+import { freePort } from './processes.ts'
 import { ended, run } from './run.ts'
 import { tell } from './skip.ts'
 
@@ -43,7 +43,7 @@ export async function testPostgres(): Promise<TestPostgres> {
     server = spawn(command, args, { stdio: 'ignore' })
     for (let tries = 0; ; tries++) {
       if (await query(bin, port, 'postgres', 'SELECT 1').catch(() => undefined)) return
-      if (tries > 300) throw new Error('PostgreSQL did not start within 30 s')
+      if (tries > 1_200) throw new Error('PostgreSQL did not start within 120 s')
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
   }
@@ -125,15 +125,4 @@ async function ownerOf(dir: string): Promise<Owner> {
   await chown(dir, uid, gid)
   const prefix = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--']
   return { as: (command, args) => ['setpriv', [...prefix, command, ...args]] }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }

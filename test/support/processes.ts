@@ -2,6 +2,7 @@
  * Child processes for tests and the demo: started, waited for, and gone when their owner is.
  */
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { readFile, access, constants } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -108,7 +109,7 @@ export async function untilReady<T>(
   daemon: Daemon,
   what: string,
   probe: () => Promise<T | undefined>,
-  timeoutMs = 60_000,
+  timeoutMs = 120_000,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs
   let ended: number | string | undefined
@@ -126,12 +127,24 @@ export async function untilReady<T>(
   }
 }
 
-/** A TCP port of the loopback interface that was free a moment ago. */
+/** Below the ports that Linux gives to outgoing connections (`ip_local_port_range`). */
+const PORTS = { first: 10_000, end: 32_000 }
+
+/**
+ * A TCP port of the loopback interface that nobody listens on. It is drawn, not asked of the system,
+ * which may give away what it gave a moment ago before the process that it is for has started.
+ */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(PORTS.first, PORTS.end)
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (typeof address !== 'object' || address === null) throw new Error('no address')
-  return address.port
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
