@@ -1,7 +1,7 @@
 /**
  * Runs the test suites named on the command line, or all, and tells how each went and how long it
  * took. A suite that cannot run here fails, unless KEYFERRY_SKIP names it: then it counts as
- * skipped.
+ * skipped. What fails while the machine stands still is run again.
  *
  *   npm test                    all suites
  *   npm run test:cluster        one
@@ -11,6 +11,8 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, appendFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { isSkipped } from './support/skip.ts'
+import { watchStalls } from './support/stalls.ts'
 
 /** Suites in the order of their cost. */
 const SUITES: Readonly<Record<string, readonly string[]>> = {
@@ -40,29 +42,60 @@ function split(argv: readonly string[]): { names: string[]; rest: string[] } {
   }
 }
 
+/** How often what failed is run again, each time only because the machine stood still meanwhile. */
+const RERUNS = 3
+
 async function runSuite(suite: string, rest: readonly string[]): Promise<Result> {
+  const nothing = { suite, passed: 0, failed: 0, skipped: 0, seconds: 0, failures: [] }
+  if (isSkipped(suite)) return { ...nothing, skipped: 1 }
   const started = Date.now()
-  if ((process.env['KEYFERRY_SKIP'] ?? '').split(',').includes(suite)) {
-    return { suite, passed: 0, failed: 0, skipped: 1, seconds: 0, failures: [] }
+  const stood = stalls.seconds()
+  const coverage = rest.length === 0 ? (SUITES[suite] ?? []) : []
+  let run = await runVitest(suite, [...coverage, ...rest])
+  for (let n = 0; run.code !== 0 && run.stood > 0 && n < RERUNS; n += 1) {
+    console.log(`the machine stood still for ${run.stood.toFixed(0)} s: what failed is run again`)
+    run = merged(run, await runVitest(suite, [...rest, ...onlyFailed(run.outcomes)]))
   }
+  const outcomes = [...run.outcomes.values()]
+  const count = (status: string) => outcomes.filter((one) => one.status === status).length
+  return {
+    suite,
+    passed: count('passed'),
+    // A run that failed without a failed test (a set-up, a coverage threshold) is a failure too.
+    failed: run.code === 0 ? 0 : Math.max(1, count('failed')),
+    skipped: count('pending') + count('skipped') + count('todo'),
+    seconds: (Date.now() - started) / 1000 - (stalls.seconds() - stood),
+    failures: outcomes.filter(({ status }) => status === 'failed').map(lineOf),
+  }
+}
+
+/** What became of a test, or of a file that could not be run. */
+interface Outcome {
+  /** Relative to the project. */
+  readonly file: string
+  /** Undefined for a file. */
+  readonly test: string | undefined
+  readonly status: string
+  readonly message: string
+}
+
+interface Run {
+  readonly code: number
+  readonly outcomes: ReadonlyMap<string, Outcome>
+  /** Seconds that the machine stood still meanwhile. */
+  readonly stood: number
+}
+
+async function runVitest(suite: string, options: readonly string[]): Promise<Run> {
+  const before = stalls.seconds()
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-report-'))
   const report = path.join(folder, 'report.json')
-  const args = [
-    'run',
-    '--project',
-    suite,
-    '--project',
-    `${suite}-*`,
-    '--reporter=default',
-    '--reporter=json',
-  ]
-  const coverage = rest.length === 0 ? (SUITES[suite] ?? []) : []
-  const code = await vitest([...args, `--outputFile.json=${report}`, ...coverage, ...rest])
-  const outcome = await outcomeOf(report)
+  const projects = ['--project', suite, '--project', `${suite}-*`]
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const code = await vitest(['run', ...projects, ...reporters, ...options])
+  const outcomes = await outcomesOf(report)
   await rm(folder, { recursive: true, force: true })
-  // A run that failed without a failed test (a set-up, a coverage threshold) is a failure too.
-  const failed = code === 0 ? outcome.failed : Math.max(1, outcome.failed)
-  return { suite, ...outcome, failed, seconds: (Date.now() - started) / 1000 }
+  return { code, outcomes, stood: stalls.seconds() - before }
 }
 
 function vitest(args: readonly string[]): Promise<number> {
@@ -73,14 +106,33 @@ function vitest(args: readonly string[]): Promise<number> {
   })
 }
 
+/** Options of vitest for the tests that failed alone; none, which means all, if no test did. */
+function onlyFailed(outcomes: Run['outcomes']): string[] {
+  const failed = [...outcomes.values()].filter(({ status }) => status === 'failed')
+  const files = [...new Set(failed.map(({ file }) => file))]
+  const names = failed.flatMap(({ test }) =>
+    test === undefined ? [] : [test.replaceAll(/[^\w ]/g, String.raw`\$&`)],
+  )
+  // A file that could not be run is run whole.
+  const pattern = names.length === failed.length && names.length > 0
+  return [...files, ...(pattern ? ['-t', `^(?:${names.join('|')})$`] : [])]
+}
+
+/** The outcomes of a run after those of the one before; tests that it left out stay as they were. */
+function merged(before: Run, after: Run): Run {
+  const again = [...after.outcomes].filter(([, { status }]) => /^(?:passed|failed)$/.test(status))
+  const files = new Set(again.map(([, { file }]) => file))
+  const rest = [...before.outcomes].filter(
+    ([, { file, test }]) => test !== undefined || !files.has(file),
+  )
+  return { ...after, outcomes: new Map([...rest, ...again]) }
+}
+
 /** The parts of vitest's report that count here. */
 interface Report {
-  readonly numPassedTests?: number
-  readonly numFailedTests?: number
-  readonly numPendingTests?: number
-  readonly numTodoTests?: number
   readonly testResults?: readonly {
     readonly name: string
+    readonly status: string
     readonly message?: string
     readonly assertionResults: readonly {
       readonly fullName: string
@@ -90,33 +142,29 @@ interface Report {
   }[]
 }
 
-async function outcomeOf(report: string): Promise<Omit<Result, 'suite' | 'seconds'>> {
+async function outcomesOf(report: string): Promise<Map<string, Outcome>> {
   const text = await readFile(report, 'utf8').catch(() => '{}')
-  const {
-    numPassedTests = 0,
-    numFailedTests = 0,
-    numPendingTests = 0,
-    numTodoTests = 0,
-    testResults = [],
-  } = JSON.parse(text) as Report
-  const failures = testResults.flatMap(({ name, message = '', assertionResults }) => {
+  const { testResults = [] } = JSON.parse(text) as Report
+  const outcomes = testResults.flatMap(({ name, status, message = '', assertionResults }) => {
     const file = path.relative(process.cwd(), name)
-    const tests = assertionResults.filter(({ status }) => status === 'failed')
-    const lines = tests.map((one) => `${one.fullName}: ${firstLine(one.failureMessages?.[0])}`)
-    // A file that could not even be loaded has no tests.
-    if (lines.length === 0 && message !== '') lines.push(firstLine(message))
-    return lines.map((line) => `${file}: ${line}`)
+    const tests: Outcome[] = assertionResults.map((one) => ({
+      file,
+      test: one.fullName,
+      status: one.status,
+      message: one.failureMessages?.[0] ?? '',
+    }))
+    const blamed = tests.some((one) => one.status === 'failed')
+    return status === 'failed' && !blamed
+      ? [...tests, { file, test: undefined, status, message }]
+      : tests
   })
-  return {
-    passed: numPassedTests,
-    failed: numFailedTests,
-    skipped: numPendingTests + numTodoTests,
-    failures,
-  }
+  return new Map(outcomes.map((one) => [`${one.file} ${one.test}`, one]))
 }
 
-const firstLine = (text = '') => text.split('\n')[0] ?? ''
+const lineOf = ({ file, test = 'the file', message }: Outcome) =>
+  `${file}: ${test}: ${message.split('\n')[0]}`
 
+const stalls = watchStalls()
 const { names, rest } = split(process.argv.slice(2))
 const results: Result[] = []
 for (const name of names) results.push(await runSuite(name, rest))

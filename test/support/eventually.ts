@@ -1,6 +1,20 @@
 /** Milliseconds for which a state is waited for: far more than it takes, so that load never fails a test. */
 const PATIENCE_MS = 240_000
 const INTERVAL_MS = 25
+/** No more than this counts between two looks: while a machine stands still, nobody waits. */
+const LONGEST_LOOK_MS = 5_000
+
+/** Tells whether so many milliseconds have passed since; to be asked all the time. */
+export function patience(ms: number): () => boolean {
+  let left = ms
+  let last = Date.now()
+  return () => {
+    const now = Date.now()
+    left -= Math.min(now - last, LONGEST_LOOK_MS)
+    last = now
+    return left < 0
+  }
+}
 
 /**
  * Waits until `probe` gives a value that is not undefined or false.
@@ -12,7 +26,7 @@ export async function eventually<T>(
   probe: () => Promise<T | undefined | false>,
   explain?: () => Promise<string>,
 ): Promise<T> {
-  const deadline = Date.now() + PATIENCE_MS
+  const isOver = patience(PATIENCE_MS)
   let failure: unknown
   for (;;) {
     try {
@@ -22,7 +36,7 @@ export async function eventually<T>(
     } catch (error) {
       failure = error
     }
-    if (Date.now() > deadline) {
+    if (isOver()) {
       const detail = failure instanceof Error ? failure.message : await explain?.()
       throw new Error(`it never happened that ${what}${detail ? `: ${detail}` : ''}`)
     }

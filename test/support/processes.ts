@@ -7,6 +7,7 @@ import { createWriteStream } from 'node:fs'
 import { readFile, access, constants } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import path from 'node:path'
+import { patience } from './eventually.ts'
 
 /** Runs a command to its end and gives its standard output; throws with the end of what it said. */
 export function run(
@@ -111,13 +112,13 @@ export async function untilReady<T>(
   probe: () => Promise<T | undefined>,
   timeoutMs = 120_000,
 ): Promise<T> {
-  const deadline = Date.now() + timeoutMs
+  const isOver = patience(timeoutMs)
   let ended: number | string | undefined
   void daemon.exited.then((end) => (ended = end))
   for (;;) {
     const value = await probe().catch(() => undefined)
     if (value !== undefined) return value
-    if (ended !== undefined || Date.now() > deadline) {
+    if (ended !== undefined || isOver()) {
       const tail = (await readFile(daemon.logFile, 'utf8')).trim().split('\n').slice(-15).join('\n')
       throw new Error(
         `${what} ${ended === undefined ? 'did not become ready' : `ended (${ended})`}:\n${tail}`,

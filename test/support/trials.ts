@@ -68,33 +68,46 @@ function nameOf({ plot, strikes }: Trial): string {
   return [plot, ...parts].join(' | ')
 }
 
+/** Trials to perform, and others in reserve for those whose moment does not come. */
+export interface Sample {
+  readonly trials: readonly Trial[]
+  readonly spares: readonly Trial[]
+}
+
 /** A sample that is the same for the same seed; all, where all are wanted. @param always a sample */
-export function sample(trials: readonly Trial[], count: number, always = false): readonly Trial[] {
-  if (ONLY) return trials.filter((trial) => nameOf(trial).includes(ONLY))
-  if (ALL && !always) return trials
+export function sample(trials: readonly Trial[], count: number, always = false): Sample {
+  if (ONLY) return { trials: trials.filter((trial) => nameOf(trial).includes(ONLY)), spares: [] }
+  if (ALL && !always) return { trials, spares: [] }
   const rank = (trial: Trial) =>
     createHash('sha256')
       .update(`${SEED} ${nameOf(trial)}`)
       .digest('hex')
   const ranked = trials.map((trial) => [rank(trial), trial] as const)
-  return ranked
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([, trial], n) => (n < count ? [trial] : []))
+  const inOrder = ranked.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, trial]) => trial)
+  return { trials: inOrder.slice(0, count), spares: inOrder.slice(count) }
 }
 
 /** How trials went, by their names. */
 export interface Verdict {
   readonly failures: readonly string[]
-  /** Those whose moment never came. */
+  /** Those whose moment never came, nor that of any spare. */
   readonly missed: readonly string[]
 }
 
-/** Performs the trials and compares each with the undisturbed run of its plot. */
-export async function judge(trials: readonly Trial[]): Promise<Verdict> {
+/**
+ * Performs the trials and compares each with the undisturbed run of its plot. A busy machine may
+ * merge writes that the undisturbed run made one by one: then a spare takes the trial's place.
+ */
+export async function judge({ trials, spares }: Sample): Promise<Verdict> {
+  const left = [...spares]
   const ends = await Promise.all(
     trials.map(async (trial) => {
-      const end = await judgeOne(trial).catch((error: unknown) => textOf(error))
-      return end === undefined ? [] : [{ end, name: nameOf(trial) }]
+      for (let next: Trial | undefined = trial; next !== undefined; next = left.shift()) {
+        const end = await judgeOne(next).catch((error: unknown) => textOf(error))
+        if (end === undefined) return []
+        if (end !== 'missed') return [{ end, name: nameOf(next) }]
+      }
+      return [{ end: 'missed', name: nameOf(trial) }]
     }),
   )
   const missed = ends.flat().filter(({ end }) => end === 'missed')
