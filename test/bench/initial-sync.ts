@@ -1,7 +1,8 @@
 import { isReady, type Cluster } from '../support/cluster.ts'
-import { pause } from '../support/eventually.ts'
+import { patience, pause } from '../support/eventually.ts'
 import { startOperator } from '../support/operator.ts'
 import { run } from '../support/processes.ts'
+import { tell } from '../support/skip.ts'
 import { type BenchCluster, forEach, median, startBenchConnect } from './setting.ts'
 
 /** What is measured. */
@@ -19,6 +20,9 @@ interface Row {
 }
 
 const CONCURRENCY = 16
+/** Far more than it takes. */
+const SYNC_MS = 300_000
+const LOOK_MS = 150
 
 /** From the start of the process until every resource is synced, beside the bare loop. */
 export async function benchInitialSync(
@@ -31,9 +35,14 @@ export async function benchInitialSync(
   try {
     // The first round warms the control plane up and does not count.
     for (let round = 0; round <= rounds; round += 1) {
+      const which = round === 0 ? 'warming up' : `round ${round} of ${rounds}`
+      const about = `initial sync of ${items} items, ${which}`
+      tell(`${about}: creating the resources`)
       const a = await resources(cluster, `bare-${items}-${round}`, items)
-      const one = await bareLoop(cluster.kubeconfig, connect.url, a)
       const b = await resources(cluster, `operator-${items}-${round}`, items)
+      tell(`${about}: the bare loop`)
+      const one = await bareLoop(cluster.kubeconfig, connect.url, a)
+      tell(`${about}: the operator`)
       const two = await operatorSync(cluster.kubeconfig, connect.url, b, items)
       if (round === 0) continue
       bare.push(one)
@@ -87,7 +96,11 @@ async function operatorSync(
   const env = { CONCURRENCY: String(CONCURRENCY), POLLING_INTERVAL: '30', LOG_LEVEL: 'warn' }
   const operator = await startOperator({ kubeconfig, connect, namespace, env, ready: false })
   try {
-    while ((await synced(operator.metrics)) < items) await pause(150)
+    const isOver = patience(SYNC_MS)
+    while ((await synced(operator.metrics)) < items) {
+      if (isOver()) throw new Error(`not all are synced:\n${await operator.metrics()}`)
+      await pause(LOOK_MS)
+    }
     const seconds = (performance.now() - started) / 1000
     const all = await cluster.list('items')
     if (!all.every(isReady)) throw new Error('not every resource is Ready')

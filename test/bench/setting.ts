@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import { applyCrd, adminRest, type Cluster, clusterOf } from '../support/cluster.ts'
 import { startControlPlane } from '../support/control-plane/start.ts'
 import { run } from '../support/processes.ts'
+import { tell } from '../support/skip.ts'
 
 /** A control plane for measurements: without controllers, whose work would be measured too. */
 export interface BenchCluster {
@@ -13,6 +14,7 @@ export interface BenchCluster {
 
 /** Builds the program and starts the control plane. */
 export async function startBenchCluster(): Promise<BenchCluster> {
+  tell('building the program and starting a control plane')
   await run(process.execPath, ['.ci/build.mjs'])
   const plane = await startControlPlane({ controllers: false })
   await applyCrd(plane.kubeconfig)
