@@ -2,7 +2,6 @@
  * Child processes for tests and the demo: started, waited for, and gone when their owner is.
  */
 import { type ChildProcess, spawn, type SpawnOptions } from 'node:child_process'
-import { randomInt } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { readFile, access, constants } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -128,16 +127,21 @@ export async function untilReady<T>(
   }
 }
 
-/** Below the ports that Linux gives to outgoing connections (`ip_local_port_range`). */
-const PORTS = { first: 10_000, end: 32_000 }
+/** Ports below those that Linux gives to outgoing connections (`ip_local_port_range`). */
+const LOWEST_PORT = 10_000
+/** Processes that run at the same time have a block of ports each. */
+const BLOCKS = 220
+const BLOCK = 100
+let drawn = 0
 
 /**
- * A TCP port of the loopback interface that nobody listens on. It is drawn, not asked of the system,
- * which may give away what it gave a moment ago before the process that it is for has started.
+ * A TCP port of the loopback interface that nobody listens on. The system is not asked for one: it
+ * may give it to somebody else before the process that it is for has started.
  */
 export async function freePort(): Promise<number> {
+  const first = LOWEST_PORT + (process.pid % BLOCKS) * BLOCK
   for (;;) {
-    const port = randomInt(PORTS.first, PORTS.end)
+    const port = first + (drawn++ % BLOCK)
     if (await isFree(port)) return port
   }
 }
