@@ -43,7 +43,7 @@ function split(argv: readonly string[]): { names: string[]; rest: string[] } {
 }
 
 /** How often what failed is run again, each time only because the machine stood still meanwhile. */
-const RERUNS = 3
+const RERUNS = 5
 
 async function runSuite(suite: string, rest: readonly string[]): Promise<Result> {
   const nothing = { suite, passed: 0, failed: 0, skipped: 0, seconds: 0, failures: [] }
@@ -54,7 +54,9 @@ async function runSuite(suite: string, rest: readonly string[]): Promise<Result>
   let run = await runVitest(suite, [...coverage, ...rest])
   for (let n = 0; run.code !== 0 && run.stood > 0 && n < RERUNS; n += 1) {
     console.log(`the machine stood still for ${run.stood.toFixed(0)} s: what failed is run again`)
-    run = merged(run, await runVitest(suite, [...rest, ...onlyFailed(run.outcomes)]))
+    // Coverage is that of a whole run.
+    const which = coverage.length > 0 ? coverage : [...rest, ...onlyFailed(run.outcomes)]
+    run = merged(run, await runVitest(suite, which))
   }
   const outcomes = [...run.outcomes.values()]
   const count = (status: string) => outcomes.filter((one) => one.status === status).length
@@ -62,7 +64,7 @@ async function runSuite(suite: string, rest: readonly string[]): Promise<Result>
     suite,
     passed: count('passed'),
     // A run that failed without a failed test (a set-up, a coverage threshold) is a failure too.
-    failed: run.code === 0 ? 0 : Math.max(1, count('failed')),
+    failed: Math.max(run.code === 0 ? 0 : 1, count('failed')),
     skipped: count('pending') + count('skipped') + count('todo'),
     seconds: (Date.now() - started) / 1000 - (stalls.seconds() - stood),
     failures: outcomes.filter(({ status }) => status === 'failed').map(lineOf),
@@ -135,7 +137,8 @@ interface Report {
     readonly status: string
     readonly message?: string
     readonly assertionResults: readonly {
-      readonly fullName: string
+      readonly ancestorTitles: readonly string[]
+      readonly title: string
       readonly status: string
       readonly failureMessages?: readonly string[]
     }[]
@@ -149,7 +152,8 @@ async function outcomesOf(report: string): Promise<Map<string, Outcome>> {
     const file = path.relative(process.cwd(), name)
     const tests: Outcome[] = assertionResults.map((one) => ({
       file,
-      test: one.fullName,
+      // As `-t` matches it.
+      test: [...one.ancestorTitles, one.title].filter(Boolean).join(' > '),
       status: one.status,
       message: one.failureMessages?.[0] ?? '',
     }))

@@ -14,7 +14,7 @@ import {
   textsOf,
   valueOf,
 } from '../support/cluster.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
 let stage: Stage
@@ -277,7 +277,7 @@ test('keys that labels of all kinds give are keys to the API server, and no othe
           data: Object.fromEntries([...all].map((key) => [key, 'eA=='])),
         },
       },
-      AbortSignal.timeout(20_000),
+      timeout(20_000),
     )
   await tryKeys(keys)
   const illegal = [...new Set(labels)].filter((label) => !isLegalKey(label)).slice(0, 40)

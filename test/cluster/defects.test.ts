@@ -5,7 +5,7 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import { hasReason, isReady, RESOURCES, valueOf } from '../support/cluster.ts'
 import { objectPath } from '../../src/kube/resource.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import type { OperatorProcess } from '../support/operator.ts'
 import { aWorkload, synced, untilRestarted, untilValue, usesAsEnv } from '../support/restarts.ts'
 import { freshId, json } from '../support/scripted-connect.ts'
@@ -154,7 +154,7 @@ describe('Keyferry', () => {
           status: { conditions: [{ type: 'Audited', status: 'True' }] },
         },
       },
-      AbortSignal.timeout(10_000),
+      timeout(10_000),
     )
     connect.remove(id)
     const after = await cluster.until('items', 'conditions', hasReason('ItemNotFound'))

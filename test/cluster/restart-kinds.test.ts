@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { applyCrd, type Kind, type KubeObject } from '../support/cluster.ts'
 import { type ControlPlane, startControlPlane } from '../support/control-plane/start.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import { installArgoCd, installRollouts } from '../support/argo.ts'
 import type { OperatorProcess } from '../support/operator.ts'
 import {
@@ -201,10 +201,7 @@ describe.concurrent('new content', () => {
     await cluster.create('deployments', aWorkload('scaled', usesAsEnv('scaled')))
     const path = `/apis/apps/v1/namespaces/${cluster.namespace}/deployments/scaled/scale`
     const body = { spec: { replicas: 3 } }
-    await cluster.rest.send(
-      { method: 'PATCH', patch: 'merge', path, body },
-      AbortSignal.timeout(10_000),
-    )
+    await cluster.rest.send({ method: 'PATCH', patch: 'merge', path, body }, timeout(10_000))
     const secret = await change(id, 'scaled')
     const after = await untilRestarted(cluster, ['deployments', 'scaled'], secret)
     expect(after['spec'].replicas).toBe(3)

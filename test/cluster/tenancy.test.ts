@@ -23,7 +23,7 @@ import {
   textsOf,
   valueOf,
 } from '../support/cluster.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import { aDeployment, setStage, type Stage } from '../support/stage.ts'
 
 let stage: Stage
@@ -376,6 +376,6 @@ async function writeStatus(name: string, status: object): Promise<void> {
   const target = `${objectPath(RESOURCES.items, { namespace, name })}/status`
   await rest.send(
     { method: 'PATCH', patch: 'merge', path: target, body: { status } },
-    AbortSignal.timeout(10_000),
+    timeout(10_000),
   )
 }

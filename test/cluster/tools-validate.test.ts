@@ -14,7 +14,7 @@ import { collectionPath } from '../../src/kube/resource.ts'
 import { validate } from '../../src/tools/validate/validate.ts'
 import { type Case, POLICY, readCorpus } from '../support/corpus.ts'
 import { condition, type KubeObject, RESOURCES } from '../support/cluster.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
 let stage: Stage
@@ -143,7 +143,7 @@ interface Sight {
 async function lookAt(namespace: string): Promise<Sight> {
   const list = async (kind: 'items' | 'events') => {
     const target = collectionPath(RESOURCES[kind], namespace)
-    const signal = AbortSignal.timeout(20_000)
+    const signal = timeout(20_000)
     const found = await stage.cluster.rest.send({ method: 'GET', path: target }, signal)
     return (found as { items: KubeObject[] }).items
   }

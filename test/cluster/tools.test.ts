@@ -8,7 +8,7 @@ import { planCommand } from '../../src/cli/plan.ts'
 import { renderCommand } from '../../src/cli/render.ts'
 import { isReady, type KubeObject } from '../support/cluster.ts'
 import { runCommand } from '../support/command.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import { aDeployment, setStage, type Stage } from '../support/stage.ts'
 
 let stage: Stage
@@ -176,10 +176,7 @@ describe('plan', () => {
 
 describe('the vault policy at admission', () => {
   const send = (method: 'POST' | 'DELETE', target: string, body?: unknown) =>
-    stage.cluster.rest.send(
-      { method, path: target, ...(body ? { body } : {}) },
-      AbortSignal.timeout(20_000),
-    )
+    stage.cluster.rest.send({ method, path: target, ...(body ? { body } : {}) }, timeout(20_000))
   const GROUP = '/apis/admissionregistration.k8s.io/v1'
   const policies = `${GROUP}/validatingadmissionpolicies`
   const bindings = `${GROUP}/validatingadmissionpolicybindings`

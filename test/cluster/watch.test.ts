@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest'
 import type { KubeRest } from '../../src/kube/rest.ts'
 import { adminRest, type Cluster, clusterOf } from '../support/cluster.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import {
   type Watched,
   versionsOf,
@@ -58,7 +58,7 @@ async function untilSame(watched: Watched, cluster: Cluster): Promise<void> {
         path: `/api/v1/namespaces/${cluster.namespace}/configmaps`,
         query: { labelSelector: 'test' },
       },
-      AbortSignal.timeout(20_000),
+      timeout(20_000),
     )) as { items: Parameters<typeof versionsOf>[0] }
     return versionsOf(watched.store.values()).join() === versionsOf(items).join()
   })

@@ -11,7 +11,7 @@ import {
   RESOURCES,
   valueOf,
 } from '../support/cluster.ts'
-import { eventually } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import type { OperatorProcess } from '../support/operator.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
@@ -140,7 +140,7 @@ test('a Secret that is orphaned on purpose waits for the successor of its worklo
   await cluster.patch('deployments', 'orphan', { metadata: { finalizers: [hold] } })
   const path = objectPath(RESOURCES.deployments, { namespace: cluster.namespace, name: 'orphan' })
   const body = { propagationPolicy: 'Orphan' }
-  await cluster.rest.send({ method: 'DELETE', path, body }, AbortSignal.timeout(10_000))
+  await cluster.rest.send({ method: 'DELETE', path, body }, timeout(10_000))
   // What comes after is worked after: the deletion has been looked at.
   anItem('later')
   await create('deployments', 'later', { annotations: asksFor('later') })

@@ -7,7 +7,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { parseAllDocuments } from 'yaml'
 import { type Cluster, clusterOf, type Kind, type KubeObject, RESOURCES } from './cluster.ts'
-import { eventually } from './eventually.ts'
+import { eventually, timeout } from './eventually.ts'
 
 /** One rule of a Role. */
 export interface Rule {
@@ -46,7 +46,7 @@ export async function logInAs(cluster: Cluster, name: string, admin: string): Pr
         spec: { expirationSeconds: TOKEN_SECONDS },
       },
     },
-    AbortSignal.timeout(10_000),
+    timeout(10_000),
   )) as { status: { token: string } }
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-login-'))
   const config = JSON.parse(await readFile(admin, 'utf8'))
@@ -194,7 +194,7 @@ async function isAllowed({ rest }: Cluster, user: string, right: Right): Promise
         },
       },
     },
-    AbortSignal.timeout(10_000),
+    timeout(10_000),
   )
   return (answer as { status: { allowed: boolean } }).status.allowed
 }

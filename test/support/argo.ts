@@ -4,7 +4,7 @@
  */
 import { collectionPath } from '../../src/kube/resource.ts'
 import { type Cluster, RESOURCES } from './cluster.ts'
-import { eventually } from './eventually.ts'
+import { eventually, timeout } from './eventually.ts'
 
 const GROUP = 'argoproj.io'
 
@@ -43,7 +43,5 @@ export async function installRollouts(cluster: Cluster): Promise<void> {
 
 async function served({ rest }: Cluster, plural: string): Promise<void> {
   const path = collectionPath({ ...RESOURCES.rollouts, plural })
-  await eventually(`${plural} are served`, () =>
-    rest.send({ method: 'GET', path }, AbortSignal.timeout(5_000)),
-  )
+  await eventually(`${plural} are served`, () => rest.send({ method: 'GET', path }, timeout(5_000)))
 }

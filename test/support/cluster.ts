@@ -9,7 +9,7 @@ import { loadAccess } from '../../src/kube/config.ts'
 import { collectionPath, objectPath, type Resource } from '../../src/kube/resource.ts'
 import { createRest, type KubeRest } from '../../src/kube/rest.ts'
 import { isNotFound } from '../../src/kube/status.ts'
-import { eventually } from './eventually.ts'
+import { eventually, timeout } from './eventually.ts'
 
 const core = (plural: string, kind: string): Resource => ({
   group: '',
@@ -122,7 +122,7 @@ export async function applyCrd(kubeconfig: string, crd?: object): Promise<void> 
   await cluster.apply('crds', crd ?? (await readCrd()))
   await eventually('the CRD is served', async () => {
     const path = collectionPath(RESOURCES.items)
-    return (await rest.send({ method: 'GET', path }, AbortSignal.timeout(5_000))) !== undefined
+    return (await rest.send({ method: 'GET', path }, timeout(5_000))) !== undefined
   })
   await rest.close()
 }
@@ -147,7 +147,7 @@ export interface Cluster {
 
 /** Operations by `rest` in `namespace`; the empty one for cluster-scoped kinds. */
 export function clusterOf(rest: KubeRest, namespace: string): Cluster {
-  const signal = () => AbortSignal.timeout(20_000)
+  const signal = () => timeout(20_000)
   const at = (kind: Kind, name: string) =>
     objectPath(RESOURCES[kind], { namespace: isClusterScoped(kind) ? '' : namespace, name })
   const all = (kind: Kind) =>

@@ -4,7 +4,7 @@
 import path from 'node:path'
 import process from 'node:process'
 import { type Cluster, type KubeObject } from './cluster.ts'
-import { eventually } from './eventually.ts'
+import { eventually, timeout } from './eventually.ts'
 import { objectsIn } from './helm.ts'
 import { run } from './run.ts'
 
@@ -74,7 +74,7 @@ export async function install(cluster: Cluster, names: readonly Definition[]): P
     await eventually(`${metadata.name} is served`, async () => {
       const { spec } = await cluster.get('crds', metadata.name)
       const path = `/apis/${spec.group}/${spec.versions[0].name}/${spec.names.plural}`
-      return cluster.rest.send({ method: 'GET', path }, AbortSignal.timeout(5_000))
+      return cluster.rest.send({ method: 'GET', path }, timeout(5_000))
     })
   }
 }

@@ -4,6 +4,9 @@ const INTERVAL_MS = 25
 /** No more than this counts between two looks: while a machine stands still, nobody waits. */
 const LONGEST_LOOK_MS = 5_000
 
+/** How often a timeout looks at the clock until it is over. */
+const TIMEOUT_LOOKS = 10
+
 /** Tells whether so many milliseconds have passed since; to be asked all the time. */
 export function patience(ms: number): () => boolean {
   let left = ms
@@ -42,6 +45,22 @@ export async function eventually<T>(
     }
     await pause(INTERVAL_MS)
   }
+}
+
+/**
+ * A signal for a request that is given up after so many milliseconds in which this process ran, as
+ * `AbortSignal.timeout` does it without regard to that.
+ */
+export function timeout(ms: number): AbortSignal {
+  const controller = new AbortController()
+  const isOver = patience(ms)
+  const timer = setInterval(() => {
+    if (!isOver()) return
+    clearInterval(timer)
+    controller.abort(new Error(`no answer within ${ms} ms`))
+  }, ms / TIMEOUT_LOOKS)
+  timer.unref()
+  return controller.signal
 }
 
 /** Lets time pass where a test needs it to: between two looks at something that must not change. */

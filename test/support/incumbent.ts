@@ -10,7 +10,7 @@ import process from 'node:process'
 import { request as fetchPage } from 'undici'
 import { collectionPath, objectPath } from '../../src/kube/resource.ts'
 import { type Cluster, type Kind, type KubeObject, RESOURCES } from './cluster.ts'
-import { eventually } from './eventually.ts'
+import { eventually, timeout } from './eventually.ts'
 import { type Daemon, freePort, startDaemon, untilReady } from './processes.ts'
 
 /** Its finalizer, on resources and on Deployments with an annotation of its prefix. */
@@ -58,7 +58,7 @@ export async function asIncumbent(
       ? ({ method: 'POST', path: collectionPath(RESOURCES[kind], namespace) } as const)
       : ({ method: 'PUT', path: write === 'update' ? at : `${at}/status` } as const)
   const request = { ...target, query: AS_INCUMBENT, body }
-  return (await rest.send(request, AbortSignal.timeout(20_000))) as KubeObject
+  return (await rest.send(request, timeout(20_000))) as KubeObject
 }
 
 /** Puts its finalizer on an object, as it does: by a PUT of the whole. */
