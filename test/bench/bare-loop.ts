@@ -1,7 +1,7 @@
 /**
  * The limit: a loop that does only the requests that no operator of this protocol can avoid. For
- * each resource one GET of the item, one POST of the Secret, one write of the status; nothing is
- * compared, nothing is remembered, nothing can fail.
+ * each resource one GET of the item, one POST of the Secret, one write of the status, with the
+ * members that the operator's have; nothing is computed, compared or remembered, nothing can fail.
  *
  *   node bare-loop.ts KUBECONFIG CONNECT NAMESPACE CONCURRENCY
  */
@@ -28,6 +28,8 @@ async function send(pool: Pool, method: string, path: string, body?: unknown) {
   return JSON.parse(text)
 }
 
+/** As long as one. */
+const DIGEST = `01234567.${'0123456789abcdef'.repeat(4)}`
 const resources = `/apis/onepassword.com/v1/namespaces/${namespace}/onepassworditems`
 const vaultIds = new Map<string, string>()
 const itemIds = new Map<string, string>()
@@ -55,19 +57,58 @@ async function work(claim: {
       Buffer.from(field.value).toString('base64'),
     ]),
   )
-  await send(kube, 'POST', `/api/v1/namespaces/${namespace}/secrets`, {
+  const secret = await send(kube, 'POST', `/api/v1/namespaces/${namespace}/secrets`, {
+    apiVersion: 'v1',
+    kind: 'Secret',
     metadata: {
       name,
+      labels: { 'keyferry.dev/managed': 'true' },
+      annotations: {
+        'keyferry.dev/applied': JSON.stringify({ mapping: '1', labels: [], annotations: [] }),
+        'keyferry.dev/digest': DIGEST,
+        'keyferry.dev/instance': `${namespace}/keyferry`,
+        'keyferry.dev/owner': `OnePasswordItem/${name} ${DIGEST}`,
+        'operator.1password.io/item-path': `vaults/${item.vault.id}/items/${item.id}`,
+        'operator.1password.io/item-version': String(item.version),
+      },
       ownerReferences: [{ apiVersion: 'onepassword.com/v1', kind: 'OnePasswordItem', name, uid }],
     },
+    type: 'Opaque',
     data,
   })
-  const lastTransitionTime = new Date().toISOString()
+  const now = new Date().toISOString()
   await send(kube, 'PATCH', `${resources}/${name}/status?fieldManager=bare-loop&force=true`, {
     apiVersion: 'onepassword.com/v1',
     kind: 'OnePasswordItem',
     metadata: { name },
-    status: { conditions: [{ type: 'Ready', status: 'True', lastTransitionTime }] },
+    status: {
+      appliedGeneration: 1,
+      conditions: [
+        {
+          type: 'Ready',
+          status: 'True',
+          reason: 'Synced',
+          message: `${item.fields.length} keys from item version ${item.version}.`,
+          observedGeneration: 1,
+          lastTransitionTime: now,
+        },
+      ],
+      digest: DIGEST,
+      items: [
+        {
+          path: claim.spec.itemPath,
+          vaultId: item.vault.id,
+          itemId: item.id,
+          version: item.version,
+        },
+      ],
+      keys: Object.keys(data),
+      lastSyncTime: now,
+      mapping: '1',
+      observedGeneration: 1,
+      secretName: name,
+      secretResourceVersion: secret.metadata.resourceVersion,
+    },
   })
 }
 
