@@ -2,6 +2,8 @@
  * The one writer of Secrets. One verb for each intention, and every request names the state that it
  * was decided on: a Secret that is another one by now answers with a conflict.
  */
+import { backoffMs } from '../../kube/backoff.ts'
+import { sleep, systemClock } from '../../kube/clock.ts'
 import { apiVersionOf, collectionPath, objectPath } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isConflict, isNotFound } from '../../kube/status.ts'
@@ -66,6 +68,8 @@ export async function deleteSecret(
 
 /** How often the second half of a recreation is tried before it is left to the next run. */
 const CREATE_TRIES = 5
+/** Between those tries: workloads miss the Secret meanwhile. */
+const CREATE_BACKOFF = { firstMs: 100, maxMs: 1_000 }
 
 /**
  * Makes a Secret anew under another type: first as a dry run under a generated name, so that nothing
@@ -94,6 +98,7 @@ export async function recreateSecret(
       return await createSecret(rest, manifest, signal)
     } catch (error) {
       if (attempt === CREATE_TRIES || signal.aborted) throw error
+      await sleep(systemClock, backoffMs(attempt, CREATE_BACKOFF, Math.random), signal)
     }
   }
 }
