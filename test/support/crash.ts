@@ -79,7 +79,12 @@ export async function perform(
   await using stage = await setStage()
   await using proxy = await startKubeProxy(inject('kubeconfig'))
   const kubeconfig = await proxy.kubeconfigFor(inject('kubeconfig'))
-  const start = () => stage.operator({ KUBECONFIG: kubeconfig, ...env })
+  const ended = new Set<OperatorProcess>()
+  const start = async () => {
+    const one = await stage.operator({ KUBECONFIG: kubeconfig, ...env })
+    void one.exited.then(() => ended.add(one))
+    return one
+  }
   const plot = scenario(stage)
   const foreign = await bystanders(stage)
   await plot.prepare()
@@ -87,7 +92,19 @@ export async function perform(
   // Until then the operator has its caches, but no key to work with.
   if (!plot.isPrepared) proxy.fate = (call) => holdKey(call, gate.promise)
   let operator = await start()
-  if (plot.isPrepared) await eventually('the plot is prepared', plot.isPrepared)
+  /** One that lost its Lease while the machine stood still ends; its Deployment starts it again. */
+  const revive = async () => {
+    if (!ended.has(operator)) return
+    expect(env['LEADER_ELECTION'], 'an operator ended that nobody had struck').toBe('true')
+    operator = await start()
+  }
+  const { isPrepared } = plot
+  if (isPrepared) {
+    await eventually('the plot is prepared', async () => {
+      await revive()
+      return isPrepared()
+    })
+  }
   const began = proxy.calls.length
   stage.connect.requests.length = 0
   const struck: Strike[] = []
@@ -96,9 +113,9 @@ export async function perform(
     await plot.act?.()
   }
   for (const strike of strikes) {
-    const hit = arm({ stage, proxy, operator }, strike)
+    const hit = arm({ stage, proxy, operator: () => operator }, strike)
     if (strike === strikes[0]) await act()
-    const calm = untilCalm(plot, { stage, proxy, isOver: hit.isStruck })
+    const calm = untilCalm(plot, { stage, proxy, revive, isOver: hit.isStruck })
     calm.catch(() => undefined)
     await Promise.race([hit.came, calm])
     disarm({ stage, proxy })
@@ -111,7 +128,7 @@ export async function perform(
     disarm({ stage, proxy })
     await act()
   }
-  await untilCalm(plot, { stage, proxy, isOver: () => false })
+  await untilCalm(plot, { stage, proxy, revive, isOver: () => false })
   const calls = proxy.calls.slice(began)
   expect(await foreignOf(stage)).toEqual(foreign)
   expectLawful(stage, proxy.calls)
@@ -125,13 +142,19 @@ export async function perform(
 }
 
 interface Calm extends Pick<Struck, 'stage' | 'proxy'> {
+  /** Starts the operator again if it has ended by itself. */
+  readonly revive: () => Promise<void>
   /** Ends the waiting early. */
   readonly isOver: () => boolean
 }
 
 /** Waits until the plot is done, no restart is owed, and nothing moves any more. */
 async function untilCalm(plot: Plot, calm: Calm): Promise<void> {
-  await eventually('the plot is done', async () => calm.isOver() || plot.isDone())
+  await eventually('the plot is done', async () => {
+    if (calm.isOver()) return true
+    await calm.revive()
+    return plot.isDone()
+  })
   // A debt that was closed untold is looked at once more.
   do {
     await untilPaid(calm)
@@ -142,7 +165,8 @@ async function untilCalm(plot: Plot, calm: Calm): Promise<void> {
 interface Struck {
   readonly stage: Stage
   readonly proxy: KubeProxy
-  readonly operator: OperatorProcess
+  /** The one that runs now. */
+  readonly operator: () => OperatorProcess
 }
 
 function arm({ stage, proxy, operator }: Struck, { at, position, signal }: Strike) {
@@ -150,7 +174,7 @@ function arm({ stage, proxy, operator }: Struck, { at, position, signal }: Strik
   let struck = false
   const strike = () => {
     struck = true
-    operator.signal(signal)
+    operator().signal(signal)
     came.resolve('struck')
   }
   // A process that is told to end still gets its answers.
@@ -234,7 +258,9 @@ async function owing({ stage: { cluster } }: Calm): Promise<number> {
 /** Waits until no restart is owed any more, in a namespace whose caches of workloads move on. */
 async function untilPaid(calm: Calm): Promise<void> {
   for (let ms = 0; ms < PAY_MS; ms += NUDGE_MS) {
-    if (calm.isOver() || (await owing(calm)) === 0) return
+    if (calm.isOver()) return
+    await calm.revive()
+    if ((await owing(calm)) === 0) return
     await moveCachesOnce(calm.stage.cluster, ms)
     await pause(NUDGE_MS)
   }
