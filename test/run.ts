@@ -162,7 +162,16 @@ async function outcomesOf(report: string): Promise<Map<string, Outcome>> {
       ? [...tests, { file, test: undefined, status, message }]
       : tests
   })
-  return new Map(outcomes.map((one) => [`${one.file} ${one.test}`, one]))
+  const seen = new Map<string, number>()
+  return new Map(
+    outcomes.map((one) => {
+      const name = `${one.file} ${one.test}`
+      const nth = (seen.get(name) ?? 0) + 1
+      seen.set(name, nth)
+      // Tests of one file may share a name.
+      return [`${name} ${nth}`, one]
+    }),
+  )
 }
 
 const lineOf = ({ file, test = 'the file', message }: Outcome) =>
