@@ -29,7 +29,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts', 'test/architecture.test.ts'],
-          testTimeout: 60_000,
+          testTimeout: 300_000,
         },
       },
       {
@@ -80,6 +80,14 @@ export default defineConfig({
           include: ['test/chart/**/*.test.ts'],
           globalSetup: ['test/support/cluster-setup.ts'],
           maxWorkers: 2,
+          ...PATIENT,
+        },
+      },
+      {
+        test: {
+          name: 'image',
+          include: ['test/image/**/*.test.ts'],
+          globalSetup: ['test/support/image-setup.ts'],
           ...PATIENT,
         },
       },

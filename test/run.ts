@@ -3,7 +3,7 @@
  * took. A suite that cannot run here fails, unless KEYFERRY_SKIP names it: then it counts as
  * skipped. What fails while the machine stands still is run again.
  *
- *   npm test                    all suites
+ *   npm test                    all suites but those that install programs and start daemons
  *   npm run test:cluster        one
  *   npm test -- unit -t 'keys'  what follows the names goes to vitest
  */
@@ -22,6 +22,8 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   reliability: [],
   chart: [],
 }
+/** Suites that change the machine that they run on: only by their name. */
+const BY_NAME: Readonly<Record<string, readonly string[]>> = { image: [] }
 
 interface Result {
   readonly suite: string
@@ -34,7 +36,7 @@ interface Result {
 }
 
 function split(argv: readonly string[]): { names: string[]; rest: string[] } {
-  const first = argv.findIndex((word) => !(word in SUITES))
+  const first = argv.findIndex((word) => !(word in SUITES || word in BY_NAME))
   const names = first === -1 ? [...argv] : argv.slice(0, first)
   return {
     names: names.length > 0 ? names : Object.keys(SUITES),

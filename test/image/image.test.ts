@@ -1,0 +1,136 @@
+/**
+ * The image that users build, run as strictly as a cluster may run it: by an unknown user, on a
+ * file system that is read only, without any capability.
+ */
+import { chmod, copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import { GenericContainer, Wait } from 'testcontainers'
+import { beforeAll, describe, expect, inject, test } from 'vitest'
+import { isReady, valueOf } from '../support/cluster.ts'
+import { installRights, logInAs } from '../support/accounts.ts'
+import { eventually } from '../support/eventually.ts'
+import { IMAGE } from '../support/image.ts'
+import { TOKEN } from '../support/operator.ts'
+import { freePort } from '../support/processes.ts'
+import { run, runToEnd } from '../support/run.ts'
+import { setStage } from '../support/stage.ts'
+
+const MIB = 2 ** 20
+
+const docker = (args: readonly string[]) =>
+  run('docker', args, { env: { ...process.env, DOCKER_HOST: inject('dockerHost') } })
+
+/** A container as the chart's security context makes it. */
+class StrictContainer extends GenericContainer {
+  constructor() {
+    super(IMAGE)
+    this.hostConfig.ReadonlyRootfs = true
+    this.withDroppedCapabilities('ALL').withSecurityOpt('no-new-privileges').withNetworkMode('host')
+  }
+}
+
+beforeAll(() => {
+  process.env['DOCKER_HOST'] = inject('dockerHost')
+  process.env['TESTCONTAINERS_HOST_OVERRIDE'] = '127.0.0.1'
+  // Its own image would have to be pulled; every container here ends with its test.
+  process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true'
+})
+
+describe('the image', () => {
+  test('runs as nobody in particular, and says what it is', async () => {
+    const [image] = JSON.parse(await docker(['image', 'inspect', IMAGE])) as {
+      Config: { User: string; Labels: Record<string, string>; Entrypoint: string[] }
+    }[]
+    expect(image?.Config.User).toBe('65532:65532')
+    expect(image?.Config.Entrypoint).toEqual(['/nodejs/bin/node', '/keyferry.mjs'])
+    expect(image?.Config.Labels).toMatchObject({
+      'org.opencontainers.image.title': 'Keyferry',
+      'org.opencontainers.image.licenses': 'MIT',
+    })
+  })
+
+  test('adds less than 10 MB to Node, and no file but the program', async () => {
+    const sizes = await docker(['history', '--human=false', '--format', '{{.Size}}', IMAGE])
+    // The last line is the base.
+    const own = sizes.trim().split('\n').slice(0, -1).map(Number)
+    expect(own.filter((size) => size > 0)).toHaveLength(1)
+    expect(Math.max(...own)).toBeLessThan(10 * MIB)
+  })
+
+  test('has no shell', async () => {
+    const env = { ...process.env, DOCKER_HOST: inject('dockerHost') }
+    const args = ['run', '--rm', '--network=none', '--entrypoint', '/bin/sh', IMAGE, '-c', 'true']
+    expect((await runToEnd('docker', args, { env })).err).toContain('no such file or directory')
+  })
+
+  test('prints its version', async () => {
+    const args = ['--network=none', '--read-only', '--cap-drop=ALL']
+    const out = await docker(['run', '--rm', ...args, IMAGE, '--version'])
+    expect(out.trim()).toMatch(/^\d+\.\d+\.\d+$/)
+  })
+
+  test('syncs an item to a Secret', async () => {
+    await using stage = await setStage()
+    const { cluster, connect, vault } = stage
+    await installRights(cluster, { name: 'keyferry', namespaces: [cluster.namespace] })
+    await using login = await logInAs(cluster, 'keyferry', inject('kubeconfig'))
+    await using pod = await podOf(login.kubeconfig, cluster.namespace)
+    const probe = await freePort()
+    await using operator = await new StrictContainer()
+      .withBindMounts([{ source: pod.account, target: ACCOUNT, mode: 'ro' }])
+      .withEnvironment({
+        ...pod.env,
+        OP_CONNECT_HOST: connect.url,
+        OP_CONNECT_TOKEN: TOKEN,
+        WATCH_NAMESPACE: cluster.namespace,
+        POD_NAMESPACE: cluster.namespace,
+        PROBE_ADDRESS: `127.0.0.1:${probe}`,
+        METRICS_ADDRESS: 'off',
+      })
+      .withWaitStrategy(Wait.forLogMessage(/caches are complete/))
+      .start()
+    connect.add(vault, { title: 'db', fields: [{ label: 'password', value: 'one' }] })
+    await stage.item('db', 'db')
+    await cluster.until('items', 'db', isReady)
+    expect(valueOf(await cluster.get('secrets', 'db'), 'password')).toBe('one')
+    const health = await fetch(`http://127.0.0.1:${probe}/healthz`)
+    expect(health.status).toBe(200)
+    await operator.stop({ timeout: 10_000 })
+  })
+
+  test('serves the Connect API from a folder that it may write to', async () => {
+    const port = await freePort()
+    await using server = await new StrictContainer()
+      .withCommand(['connect', '--port', String(port), '--data', '/data'])
+      .withTmpFs({ '/data': 'rw,mode=0700,uid=65532,gid=65532' })
+      .start()
+    await eventually('the server answers', async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/heartbeat`)
+      return answer.status === 200
+    })
+    expect(server.getId()).not.toBe('')
+  })
+})
+
+/** Where a pod finds its account. */
+const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'
+
+/** What a kubelet gives to a container so that it can log in. */
+async function podOf(kubeconfig: string, namespace: string) {
+  const { clusters, users } = JSON.parse(await readFile(kubeconfig, 'utf8'))
+  const { server, 'certificate-authority': authority } = clusters[0].cluster
+  const account = await mkdtemp(path.join(os.tmpdir(), 'keyferry-account-'))
+  // The user of the container is another one.
+  await chmod(account, 0o755)
+  await writeFile(path.join(account, 'token'), users[0].user.token, { mode: 0o644 })
+  await writeFile(path.join(account, 'namespace'), namespace)
+  await copyFile(authority, path.join(account, 'ca.crt'))
+  const { hostname, port } = new URL(server)
+  return {
+    account,
+    env: { KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+    [Symbol.asyncDispose]: () => rm(account, { recursive: true }),
+  }
+}
