@@ -122,13 +122,13 @@ describe('Keyferry', () => {
 
   test('keeps a former Secret that one of several volumes holds', async () => {
     const { cluster } = stage
-    await synced(stage, 'held')
     const volumes = [
       { name: 'a', configMap: { name: 'other' } },
       { name: 'b', secret: { secretName: 'held' } },
       { name: 'c', secret: { secretName: 'another' } },
     ]
     await cluster.create('deployments', aWorkload('holds', { volumes }))
+    await synced(stage, 'held')
     await cluster.patch('items', 'held', { spec: { secretName: 'held-new' } })
     await cluster.until('items', 'held', (item) => item['status'].secretName === 'held-new')
     expect(await cluster.find('secrets', 'held')).toBeDefined()

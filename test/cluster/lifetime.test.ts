@@ -54,8 +54,9 @@ async function twoPolls(): Promise<void> {
 
 test.concurrent('a renamed Secret stays until no workload uses it', async () => {
   const { cluster } = stage
-  await synced('renamed')
+  // First, so that the operator knows of it by the time that the resource is synced.
   await cluster.create('deployments', aDeployment('user', ['renamed']))
+  await synced('renamed')
   await cluster.patch('items', 'renamed', { spec: { secretName: 'renamed-new' } })
   const fresh = await cluster.until('secrets', 'renamed-new', () => true)
   expect(textsOf(fresh)).toEqual({ password: 'ours' })
@@ -82,10 +83,10 @@ test.concurrent('a renamed Secret stays until no workload uses it', async () => 
 
 test.concurrent('a renamed Secret that pods pull images with stays as well', async () => {
   const { cluster } = stage
-  await synced('pull')
   const deployment = aDeployment('puller', [])
   Object.assign(deployment.spec.template.spec, { imagePullSecrets: [{ name: 'pull' }] })
   await cluster.create('deployments', deployment)
+  await synced('pull')
   await cluster.patch('items', 'pull', { spec: { secretName: 'pull-new' } })
   await cluster.until('items', 'pull', (item) => item['status'].secretName === 'pull-new')
   expect(await cluster.find('secrets', 'pull')).toBeDefined()
@@ -95,8 +96,8 @@ test.concurrent('a renamed Secret that pods pull images with stays as well', asy
 
 test.concurrent('a name that a resource has left goes to the next one that asks for it', async () => {
   const { cluster } = stage
-  await synced('leaves')
   await cluster.create('deployments', aDeployment('holds', ['leaves']))
+  await synced('leaves')
   await cluster.patch('items', 'leaves', { spec: { secretName: 'leaves-new' } })
   await cluster.until('secrets', 'leaves-new', () => true)
   anItem('comes')
