@@ -46,6 +46,8 @@ function split(argv: readonly string[]): { names: string[]; rest: string[] } {
 
 /** How often what failed is run again, each time only because the machine stood still meanwhile. */
 const RERUNS = 5
+/** Seconds of standing still that tests do not all bear. */
+const UNBEARABLE_SECONDS = 5
 
 async function runSuite(suite: string, rest: readonly string[]): Promise<Result> {
   const nothing = { suite, passed: 0, failed: 0, skipped: 0, seconds: 0, failures: [] }
@@ -54,7 +56,7 @@ async function runSuite(suite: string, rest: readonly string[]): Promise<Result>
   const stood = stalls.seconds()
   const coverage = rest.length === 0 ? (SUITES[suite] ?? []) : []
   let run = await runVitest(suite, [...coverage, ...rest])
-  for (let n = 0; run.code !== 0 && run.stood > 0 && n < RERUNS; n += 1) {
+  for (let n = 0; run.code !== 0 && run.stood > UNBEARABLE_SECONDS && n < RERUNS; n += 1) {
     console.log(`the machine stood still for ${run.stood.toFixed(0)} s: what failed is run again`)
     // Coverage is that of a whole run.
     const which = coverage.length > 0 ? coverage : [...rest, ...onlyFailed(run.outcomes)]

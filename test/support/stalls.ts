@@ -5,7 +5,7 @@
 
 const LOOK_MS = 1_000
 /** A look that is later than a busy machine makes it. */
-const LATE_MS = 5_000
+const LATE_MS = 1_000
 
 /** See the head of this file. */
 export interface Stalls {
