@@ -276,7 +276,8 @@ function shuffle(list: readonly unknown[]): unknown[] {
 function secretsOf({ id, fields, urls = [], files = [] }: Stored): string[] {
   return [
     plantedIn(id),
-    ...fields.map(({ value = '' }) => value),
+    // Odd items have null for a value.
+    ...fields.map(({ value }) => value ?? ''),
     ...urls.map(({ href }) => href),
     ...files.map(({ content }) => Buffer.from(content).toString()),
   ]
