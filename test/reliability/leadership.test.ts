@@ -20,10 +20,12 @@ import {
 import { tell } from '../support/skip.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
-/** How long a Lease counts that nobody renews: what is given back is taken sooner. */
-const LEASE_MS = 15_000
-/** Who waits looks often enough to be there soon after it has run out, also on a busy machine. */
-const TAKEOVER_MS = 2 * LEASE_MS
+const HANDOVER_MS = 2_000
+/** It looks once a second: with load on the machine, a little later. */
+const SUCCESSOR_MS = 6_000
+/** The time between two renewals, and for what is under way. */
+const NOTICE_MS = 5_000
+const TAKEOVER_MS = 20_000
 const LEASES = '/leases'
 
 async function startPair(stage: Stage): Promise<Replica[]> {
@@ -82,7 +84,7 @@ describe.concurrent('replicas', () => {
     expect((request as KubeObject)['spec'].leaseDurationSeconds).toBe(15)
   })
 
-  test('a leader that is told to end gives the Lease back, and its successor takes it at once', async () => {
+  test('a leader that is told to end gives the Lease back within 2 s, and its successor takes it', async () => {
     await using stage = await setStage()
     const replicas = await startPair(stage)
     const load = await startLoad(stage)
@@ -95,12 +97,14 @@ describe.concurrent('replicas', () => {
     await load.settle()
     const { terms } = await expectInTerms(stage, replicas)
     expect(terms.map(({ holder }) => holder !== '')).toEqual([true, false, true])
+    const given = (terms[1]?.since ?? 0) - asked
     const taken = await tookOver(stage, leader, replicas, asked)
-    tell(`SIGTERM: given back after ${(terms[1]?.since ?? 0) - asked} ms, taken after ${taken} ms`)
-    expect(taken).toBeLessThan(LEASE_MS)
+    tell(`SIGTERM: given back after ${given} ms, taken after ${taken} ms`)
+    expect(given).toBeLessThan(HANDOVER_MS)
+    expect(taken).toBeLessThan(SUCCESSOR_MS)
   })
 
-  test('a leader that is killed is succeeded once its Lease has run out, and its work is finished', async () => {
+  test('a leader that is killed is succeeded within 20 s, and its work is finished', async () => {
     await using stage = await setStage()
     const replicas = await startPair(stage)
     const load = await startLoad(stage)
@@ -128,12 +132,12 @@ describe.concurrent('replicas', () => {
     const { records, terms, users } = await judge(stage, replicas)
     const names = terms.map(({ holder }) => holder.split('_')[0])
     expect(names).toEqual([leader.name, 'somebody', otherThan(leader, replicas).name])
-    // It learns of the edit when it renews, long before its Lease would have run out.
+    // It learns of the edit when it renews; nobody else works until then.
     const ofReplicas = terms.filter(({ holder }) => holder !== 'somebody')
     expect(lateWrites(records, ofReplicas, users).map(brief)).toEqual([])
     const edited = terms[1]?.since ?? 0
     const last = records.findLast((one) => isWrite(one) && one.user === leader.login.user)
-    expect((last?.cameAt ?? 0) - edited).toBeLessThan(LEASE_MS)
+    expect((last?.cameAt ?? 0) - edited).toBeLessThan(NOTICE_MS)
   })
 
   test('a Lease that is deleted is made again by its holder, who works on', async () => {
@@ -166,8 +170,8 @@ describe.concurrent('replicas', () => {
     await untilLeads(stage, [second])
     await load.settle()
     await expectInTerms(stage, [first, second])
-    // Before anybody else could have taken over.
-    expect(ended).toBeLessThan(LEASE_MS)
+    // The deadline, and the time of a process to end.
+    expect(ended).toBeLessThan(10_000 + 3_000)
   })
 
   test.each(KINDS_OF_WRITES())(
