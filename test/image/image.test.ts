@@ -10,17 +10,16 @@ import { GenericContainer, Wait } from 'testcontainers'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
 import { isReady, valueOf } from '../support/cluster.ts'
 import { installRights, logInAs } from '../support/accounts.ts'
+import { dockerAt } from '../support/docker.ts'
 import { eventually } from '../support/eventually.ts'
 import { IMAGE } from '../support/image.ts'
 import { TOKEN } from '../support/operator.ts'
 import { freePort } from '../support/processes.ts'
-import { run, runToEnd } from '../support/run.ts'
 import { setStage } from '../support/stage.ts'
 
 const MIB = 2 ** 20
 
-const docker = (args: readonly string[]) =>
-  run('docker', args, { env: { ...process.env, DOCKER_HOST: inject('dockerHost') } })
+const docker = dockerAt(inject('dockerHost'))
 
 /** A container as the chart's security context makes it. */
 class StrictContainer extends GenericContainer {
@@ -32,7 +31,7 @@ class StrictContainer extends GenericContainer {
 }
 
 beforeAll(() => {
-  process.env['DOCKER_HOST'] = inject('dockerHost')
+  process.env['DOCKER_HOST'] = docker.host
   process.env['TESTCONTAINERS_HOST_OVERRIDE'] = '127.0.0.1'
   // Its own image would have to be pulled; every container here ends with its test.
   process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true'
@@ -40,7 +39,7 @@ beforeAll(() => {
 
 describe('the image', () => {
   test('runs as nobody in particular, and says what it is', async () => {
-    const [image] = JSON.parse(await docker(['image', 'inspect', IMAGE])) as {
+    const [image] = JSON.parse(await docker.run(['image', 'inspect', IMAGE])) as {
       Config: { User: string; Labels: Record<string, string>; Entrypoint: string[] }
     }[]
     expect(image?.Config.User).toBe('65532:65532')
@@ -52,7 +51,7 @@ describe('the image', () => {
   })
 
   test('adds less than 10 MB to Node, and no file but the program', async () => {
-    const sizes = await docker(['history', '--human=false', '--format', '{{.Size}}', IMAGE])
+    const sizes = await docker.run(['history', '--human=false', '--format', '{{.Size}}', IMAGE])
     // The last line is the base.
     const own = sizes.trim().split('\n').slice(0, -1).map(Number)
     expect(own.filter((size) => size > 0)).toHaveLength(1)
@@ -60,14 +59,13 @@ describe('the image', () => {
   })
 
   test('has no shell', async () => {
-    const env = { ...process.env, DOCKER_HOST: inject('dockerHost') }
     const args = ['run', '--rm', '--network=none', '--entrypoint', '/bin/sh', IMAGE, '-c', 'true']
-    expect((await runToEnd('docker', args, { env })).err).toContain('no such file or directory')
+    await expect(docker.run(args)).rejects.toThrow('no such file or directory')
   })
 
   test('prints its version', async () => {
     const args = ['--network=none', '--read-only', '--cap-drop=ALL']
-    const out = await docker(['run', '--rm', ...args, IMAGE, '--version'])
+    const out = await docker.run(['run', '--rm', ...args, IMAGE, '--version'])
     expect(out.trim()).toMatch(/^\d+\.\d+\.\d+$/)
   })
 
@@ -78,7 +76,7 @@ describe('the image', () => {
     await using login = await logInAs(cluster, 'keyferry', inject('kubeconfig'))
     await using pod = await podOf(login.kubeconfig, cluster.namespace)
     const probe = await freePort()
-    await using operator = await new StrictContainer()
+    await using _operator = await new StrictContainer()
       .withBindMounts([{ source: pod.account, target: ACCOUNT, mode: 'ro' }])
       .withEnvironment({
         ...pod.env,
@@ -97,20 +95,19 @@ describe('the image', () => {
     expect(valueOf(await cluster.get('secrets', 'db'), 'password')).toBe('one')
     const health = await fetch(`http://127.0.0.1:${probe}/healthz`)
     expect(health.status).toBe(200)
-    await operator.stop({ timeout: 10_000 })
   })
 
   test('serves the Connect API from a folder that it may write to', async () => {
     const port = await freePort()
-    await using server = await new StrictContainer()
+    await using _server = await new StrictContainer()
       .withCommand(['connect', '--port', String(port), '--data', '/data'])
       .withTmpFs({ '/data': 'rw,mode=0700,uid=65532,gid=65532' })
       .start()
-    await eventually('the server answers', async () => {
+    const beat = await eventually('the server answers', async () => {
       const answer = await fetch(`http://127.0.0.1:${port}/heartbeat`)
-      return answer.status === 200
+      return answer.status === 200 && answer.text()
     })
-    expect(server.getId()).not.toBe('')
+    expect(beat).toBe('.')
   })
 })
 

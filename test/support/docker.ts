@@ -5,18 +5,21 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
+import { aptInstall } from './apt.ts'
 import { eventually } from './eventually.ts'
 import { startDaemon, which } from './processes.ts'
 import { run, runToEnd } from './run.ts'
-import { tell } from './skip.ts'
 
-/** See the head of this file. */
-export interface Docker extends AsyncDisposable {
+/** The client of a daemon. */
+export interface DockerClient {
   /** As the environment variable DOCKER_HOST. */
   readonly host: string
-  /** Runs a command of the client. @returns what it printed @throws Error with what it said */
+  /** Runs a command. @returns what it printed @throws Error with what it said */
   run(args: readonly string[]): Promise<string>
 }
+
+/** See the head of this file. */
+export type Docker = DockerClient & AsyncDisposable
 
 const SYSTEM = 'unix:///var/run/docker.sock'
 
@@ -24,36 +27,25 @@ const SYSTEM = 'unix:///var/run/docker.sock'
 export async function startDocker(): Promise<Docker> {
   const host = process.env['DOCKER_HOST'] ?? SYSTEM
   if ((await which('docker')) && (await answers(host))) {
-    return { ...clientOf(host), [Symbol.asyncDispose]: () => Promise.resolve() }
+    return { ...dockerAt(host), [Symbol.asyncDispose]: () => Promise.resolve() }
   }
-  if (process.getuid?.() !== 0) {
-    throw new Error(`these tests need a Docker daemon (none answers at ${host}), or root`)
-  }
-  await installDocker()
+  const instead = `install and start it (none answers at ${host}), or run the tests as root`
+  if (!(await which('dockerd')) || !(await which('docker'))) await aptInstall('docker.io', instead)
   return startOwn()
 }
 
-const environment = (host: string) => ({ ...process.env, DOCKER_HOST: host })
-
-function clientOf(host: string) {
-  return {
-    host,
-    run: (args: readonly string[]) => run('docker', args, { env: environment(host) }),
-  }
+export function dockerAt(host: string): DockerClient {
+  const env = { ...process.env, DOCKER_HOST: host }
+  return { host, run: (args) => run('docker', args, { env }) }
 }
 
 async function answers(host: string): Promise<boolean> {
-  const { code } = await runToEnd('docker', ['version'], { env: environment(host) })
-  return code === 0
-}
-
-async function installDocker(): Promise<void> {
-  if ((await which('dockerd')) && (await which('docker'))) return
-  if (!(await which('apt-get'))) throw new Error('these tests need docker and dockerd on PATH')
-  tell('installing Docker (apt-get)')
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  await run('apt-get', ['update', '-q'], { env })
-  await run('apt-get', ['install', '-qy', '--no-install-recommends', 'docker.io'], { env })
+  return dockerAt(host)
+    .run(['version'])
+    .then(
+      () => true,
+      () => false,
+    )
 }
 
 async function startOwn(): Promise<Docker> {
@@ -71,7 +63,7 @@ async function startOwn(): Promise<Docker> {
   const daemon = startDaemon('dockerd', flags, { logFile: path.join(folder, 'log') })
   await eventually('the Docker daemon answers', () => answers(host))
   return {
-    ...clientOf(host),
+    ...dockerAt(host),
     async [Symbol.asyncDispose]() {
       await daemon.stop(30_000)
       // It leaves its own network namespace mounted.

@@ -1,7 +1,7 @@
 /**
- * The image as users build it, from the repository's Dockerfile. Only what it builds on differs
- * where no image can be pulled: then Node, the libraries that it needs and, for the first stage, npm
- * are made into images on the spot.
+ * The image as users build it, from the repository's Dockerfile. Only what it builds on differs, so
+ * that nothing has to be pulled: Node, the libraries that it needs and, for the first stage, npm are
+ * made into images on the spot.
  */
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'

@@ -4,9 +4,9 @@ import { chmod, chown, mkdtemp, readdir, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
+import { aptInstall } from './apt.ts'
 import { freePort } from './processes.ts'
 import { ended, run } from './run.ts'
-import { tell } from './skip.ts'
 
 /** A PostgreSQL server of the tests' own, with nothing in it. */
 export interface TestPostgres extends AsyncDisposable {
@@ -89,14 +89,7 @@ function query(bin: string, port: number, database: string, sql: string): Promis
 async function findPostgres(): Promise<string> {
   const found = await installed()
   if (found) return found
-  if (process.getuid?.() !== 0) {
-    throw new Error('PostgreSQL is missing: install it, or set KEYFERRY_SKIP=postgres')
-  }
-  tell('installing PostgreSQL (apt-get)')
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const install = ['install', '-y', '-q', '--no-install-recommends', 'postgresql']
-  await run('apt-get', ['update', '-q'], { env })
-  await run('apt-get', install, { env })
+  await aptInstall('postgresql', 'install it, or set KEYFERRY_SKIP=postgres')
   const now = await installed()
   if (now) return now
   throw new Error('PostgreSQL was installed but its programs are not where Debian puts them')
