@@ -3,7 +3,7 @@
  * took. A suite that cannot run here fails, unless KEYFERRY_SKIP names it: then it counts as
  * skipped. What fails while the machine stands still is run again.
  *
- *   npm test                    all suites but those that install programs and start daemons
+ *   npm test                    all suites but that of the image
  *   npm run test:cluster        one
  *   npm test -- unit -t 'keys'  what follows the names goes to vitest
  */
@@ -22,7 +22,7 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   reliability: [],
   chart: [],
 }
-/** Suites that change the machine that they run on: only by their name. */
+/** Suites that run only by their name: this one starts a Docker daemon where there is none. */
 const BY_NAME: Readonly<Record<string, readonly string[]>> = { image: [] }
 
 interface Result {
