@@ -6,7 +6,7 @@ import { backoffMs } from '../../kube/backoff.ts'
 import { sleep, systemClock } from '../../kube/clock.ts'
 import { apiVersionOf, collectionPath, objectPath } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
-import { isConflict, isNotFound } from '../../kube/status.ts'
+import { isAlreadyExists, isConflict, isNotFound } from '../../kube/status.ts'
 import { parseSecretMeta, SECRETS } from '../objects.ts'
 import type { SecretManifest, SecretMeta, SecretVersion } from '../plan/types.ts'
 import { WRITE_QUERY } from './requests.ts'
@@ -97,7 +97,7 @@ export async function recreateSecret(
     try {
       return await createSecret(rest, manifest, signal)
     } catch (error) {
-      if (attempt === CREATE_TRIES || signal.aborted) throw error
+      if (attempt === CREATE_TRIES || signal.aborted || isAlreadyExists(error)) throw error
       await sleep(systemClock, backoffMs(attempt, CREATE_BACKOFF, Math.random), signal)
     }
   }
