@@ -4,6 +4,7 @@ import { SecretValue } from '../connect/secret-value.ts'
 import { idFrom, newId } from './ids.ts'
 import type { Right, Token } from './items/model.ts'
 import { badInput } from './refusals.ts'
+import { tokenKey } from './store/draft.ts'
 import type { Store } from './store/store.ts'
 
 const ISSUER = 'keyferry'
@@ -74,14 +75,20 @@ export function createTokens(store: Store, signingKey: Buffer, now: () => number
   }
   return {
     async issue(request) {
-      const issued = await makeToken(request, { privateKey, kid, store, now })
-      await store.change({}, (draft) =>
-        draft.tokens.put({ ...issued.record, createdAt: draft.now }),
-      )
-      return { id: issued.record.id, token: issued.token }
+      const { token, record } = await makeToken(request, { privateKey, kid, store, now })
+      await store.change({ keys: [tokenKey(record.id)] }, (draft) => {
+        // One that is given may be known already: it gets the rights that are named now.
+        const before = draft.tokens.get(record.id)
+        if (before?.revokedAt !== undefined) {
+          throw badInput('This token was revoked: it stays so, another one is needed')
+        }
+        const { actor = record.actor, createdAt = draft.now } = before ?? {}
+        draft.tokens.put({ ...record, actor, createdAt })
+      })
+      return { id: record.id, token }
     },
     revoke: (id) =>
-      store.change({ keys: [{ kind: 'token', scope: '', id }] }, (draft) => {
+      store.change({ keys: [tokenKey(id)] }, (draft) => {
         const token = draft.tokens.get(id)
         if (token === undefined) return undefined
         if (token.revokedAt !== undefined) return false

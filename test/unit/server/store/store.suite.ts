@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { SecretValue } from '../../../../src/connect/secret-value.ts'
 import { isKeyferryError } from '../../../../src/errors.ts'
 import { newId } from '../../../../src/server/ids.ts'
 import { anItem, type TestStore, write } from '../../../support/store.ts'
@@ -22,6 +23,42 @@ export function storeSuite(name: string, open: () => Promise<TestStore>, skip = 
       expect(await store.opened.store.item(vault.id, item.id)).toEqual(item)
       const [kept] = await store.admin.vaults()
       expect(kept).toMatchObject({ name: 'V', description: 'described', active: 1 })
+    })
+
+    test('accepts a token again, with the rights that are named now', async () => {
+      await using store = await open()
+      const vault = await store.admin.createVault('V')
+      const form = { given: SecretValue.fromText('t'.repeat(40)) }
+      const mayWrite = async () => {
+        const grant = await store.opened.tokens.check('t'.repeat(40))
+        return grant && grant.mayRead(vault.id) && grant.mayWrite(vault.id)
+      }
+      const { id } = await store.admin.createToken({ vaults: { V: 'r' }, form })
+      const [first] = await store.admin.tokens()
+      expect(await mayWrite()).toBe(false)
+      for (const right of ['rw', 'rw', 'r', 'rw'] as const) {
+        expect((await store.admin.createToken({ vaults: { V: right }, form })).id).toBe(id)
+        // Opens and verifies all that is kept.
+        await store.reopen()
+        expect(await mayWrite()).toBe(right === 'rw')
+      }
+      const [again, ...others] = await store.admin.tokens()
+      expect(others).toEqual([])
+      expect(again?.createdAt).toBe(first?.createdAt)
+    })
+
+    test('does not accept a token again that was revoked', async () => {
+      await using store = await open()
+      await store.admin.createVault('V')
+      const token = {
+        vaults: { V: 'r' } as const,
+        form: { given: SecretValue.fromText('t'.repeat(40)) },
+      }
+      const { id } = await store.admin.createToken(token)
+      await store.admin.revokeToken(id)
+      await expect(store.admin.createToken(token)).rejects.toThrow('revoked')
+      await store.reopen()
+      expect(await store.opened.tokens.check('t'.repeat(40))).toBeUndefined()
     })
 
     test('raises the content version with every write, the other with a rename', async () => {
