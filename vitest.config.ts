@@ -91,6 +91,14 @@ export default defineConfig({
           ...PATIENT,
         },
       },
+      {
+        test: {
+          name: 'node',
+          include: ['test/node/**/*.test.ts'],
+          globalSetup: ['test/support/node-setup.ts'],
+          ...PATIENT,
+        },
+      },
     ],
   },
 })

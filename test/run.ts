@@ -3,7 +3,7 @@
  * took. A suite that cannot run here fails, unless KEYFERRY_SKIP names it: then it counts as
  * skipped. What fails while the machine stands still is run again.
  *
- *   npm test                    all suites but that of the image
+ *   npm test                    all suites but those of the image and the node
  *   npm run test:cluster        one
  *   npm test -- unit -t 'keys'  what follows the names goes to vitest
  */
@@ -22,8 +22,8 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   reliability: [],
   chart: [],
 }
-/** Suites that run only by their name: this one starts a Docker daemon where there is none. */
-const BY_NAME: Readonly<Record<string, readonly string[]>> = { image: [] }
+/** Suites that run only by their name: they start a Docker daemon, and the second a node, as root. */
+const BY_NAME: Readonly<Record<string, readonly string[]>> = { image: [], node: [] }
 
 interface Result {
   readonly suite: string

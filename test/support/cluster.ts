@@ -50,6 +50,8 @@ export const RESOURCES = {
   namespaces: core('namespaces', 'Namespace'),
   events: { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event' },
   pods: core('pods', 'Pod'),
+  nodes: core('nodes', 'Node'),
+  persistentvolumes: core('persistentvolumes', 'PersistentVolume'),
   leases: { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease' },
   deployments: apps('deployments', 'Deployment'),
   statefulsets: apps('statefulsets', 'StatefulSet'),
@@ -195,6 +197,8 @@ export function clusterOf(rest: KubeRest, namespace: string): Cluster {
 
 const CLUSTER_SCOPED: ReadonlySet<Kind> = new Set([
   'namespaces',
+  'nodes',
+  'persistentvolumes',
   'crds',
   'clusterroles',
   'clusterrolebindings',

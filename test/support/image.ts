@@ -15,6 +15,8 @@ import { tell } from './skip.ts'
 
 /** Name of the image under test. */
 export const IMAGE = 'keyferry-test:built'
+/** Name of an image with Node and a shell, for the pods of tests. */
+export const APP_IMAGE = 'keyferry-test:build'
 
 const CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt'
 
@@ -35,7 +37,7 @@ function finalStage(docker: Docker): Promise<string> {
 
 /** Node with npm and a shell. */
 function buildStage(docker: Docker): Promise<string> {
-  return importRoot(docker, 'keyferry-test:build', async (root) => {
+  return importRoot(docker, APP_IMAGE, async (root) => {
     await place(root, process.execPath, '/usr/bin/node')
     for (const program of ['sh', 'env']) {
       await place(root, (await which(program)) ?? '', `/bin/${program}`)
@@ -47,11 +49,18 @@ function buildStage(docker: Docker): Promise<string> {
   })
 }
 
+/** Builds an image that sleeps until it is killed. */
+export function buildPause(docker: Docker, name: string): Promise<string> {
+  const fill = async (root: string) => place(root, (await which('sleep')) ?? '', '/bin/sleep')
+  return importRoot(docker, name, fill, ['ENTRYPOINT ["/bin/sleep", "infinity"]'])
+}
+
 /** Makes an image of one layer out of a folder. @returns its name */
 async function importRoot(
   docker: Docker,
   name: string,
   fill: (root: string) => Promise<void>,
+  more: readonly string[] = [],
 ): Promise<string> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-image-'))
   const root = path.join(folder, 'root')
@@ -67,7 +76,11 @@ async function importRoot(
   const archive = path.join(folder, 'root.tar')
   await run('tar', ['--create', '--file', archive, '--owner=0', '--group=0', '-C', root, '.'])
   const registry = (await run('npm', ['config', 'get', 'registry'])).trim()
-  const changes = [`ENV NODE_EXTRA_CA_CERTS=${CERTIFICATES}`, `ENV npm_config_registry=${registry}`]
+  const changes = [
+    `ENV NODE_EXTRA_CA_CERTS=${CERTIFICATES}`,
+    `ENV npm_config_registry=${registry}`,
+    ...more,
+  ]
   await docker.run(['import', ...changes.flatMap((one) => ['--change', one]), archive, name])
   await rm(folder, { recursive: true })
   return name

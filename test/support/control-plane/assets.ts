@@ -1,6 +1,7 @@
 /**
  * Finds or builds the binaries of a real control plane. In this order: KUBEBUILDER_ASSETS, the
- * cache, a build with Go. The caller goes on to K3s in a container when none of these works.
+ * cache, a build with Go. The caller goes on to K3s in a container when none of these works. Those
+ * of a node are in the cache or built.
  */
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -19,15 +20,36 @@ export const CACHE = path.join(
   'keyferry',
 )
 
-const MODULE = path.join(import.meta.dirname, 'go')
-
-const ETCD = './cmd/etcd'
-const PACKAGES: Readonly<Record<string, string>> = {
-  etcd: ETCD,
-  'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
-  'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
-  kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+/** What is built of a Go module. */
+interface Build {
+  /** Folder of the module, relative to this one. */
+  readonly module: string
+  /** Package of each binary. */
+  readonly packages: Readonly<Record<string, string>>
+  /** Linked in, as the releases have it. */
+  readonly version?: string
 }
+
+const KUBERNETES = { module: 'go', version: KUBERNETES_VERSION } as const
+const CONTROL_PLANE: Build = {
+  ...KUBERNETES,
+  packages: {
+    etcd: './cmd/etcd',
+    'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+    'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+    kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+  },
+}
+const NODE: Build = {
+  ...KUBERNETES,
+  packages: {
+    'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+    'kube-proxy': 'k8s.io/kubernetes/cmd/kube-proxy',
+    kubelet: 'k8s.io/kubernetes/cmd/kubelet',
+  },
+}
+/** Its dependencies are not those of Kubernetes. */
+const DNS: Build = { module: 'coredns', packages: { coredns: '.' } }
 
 /** The binaries of a control plane. The controller manager is absent in ready-made assets. */
 export interface Assets {
@@ -41,11 +63,40 @@ export interface Assets {
 export async function findAssets(): Promise<Assets | undefined> {
   const given = process.env['KUBEBUILDER_ASSETS']
   if (given) return assetsIn(given)
-  const folder = path.join(CACHE, `control-plane-${await contentHash()}`)
-  if (existsSync(folder)) return assetsIn(folder)
+  const folder = await built('control-plane', CONTROL_PLANE)
+  return folder === undefined ? undefined : assetsIn(folder)
+}
+
+/** The binaries of a node, and of what a cluster with nodes has besides a control plane. */
+export interface NodeAssets {
+  readonly kubelet: string
+  readonly scheduler: string
+  readonly proxy: string
+  readonly dns: string
+}
+
+/** @throws Error when they are not in the cache and there is no Go to build them with */
+export async function findNodeAssets(): Promise<NodeAssets> {
+  const node = await built('node', NODE)
+  const dns = await built('coredns', DNS)
+  if (node === undefined || dns === undefined) {
+    throw new Error('a node cannot be had: install Go 1.26 or later, it is then built once')
+  }
+  return {
+    kubelet: path.join(node, 'kubelet'),
+    scheduler: path.join(node, 'kube-scheduler'),
+    proxy: path.join(node, 'kube-proxy'),
+    dns: path.join(dns, 'coredns'),
+  }
+}
+
+/** @returns the folder of the binaries; undefined where they are not yet and Go is missing */
+async function built(name: string, what: Build): Promise<string | undefined> {
+  const folder = path.join(CACHE, `${name}-${await contentHash(what)}`)
+  if (existsSync(folder)) return folder
   if (!(await which('go'))) return undefined
-  await build(folder)
-  return assetsIn(folder)
+  await build(what, folder)
+  return folder
 }
 
 function assetsIn(folder: string): Assets {
@@ -63,28 +114,25 @@ function assetsIn(folder: string): Assets {
 }
 
 /** Changes with whatever the binaries are built from. */
-async function contentHash(): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify([PACKAGES, KUBERNETES_VERSION]))
-  for (const file of ['go.mod', 'go.sum', 'cmd/etcd/main.go']) {
-    hash.update(await readFile(path.join(MODULE, file)))
+async function contentHash({ module, ...rest }: Build): Promise<string> {
+  const hash = createHash('sha256').update(JSON.stringify(rest))
+  const folder = path.join(import.meta.dirname, module)
+  for (const file of ['go.mod', 'go.sum', 'cmd/etcd/main.go', 'main.go']) {
+    const isThere = existsSync(path.join(folder, file))
+    if (isThere) hash.update(await readFile(path.join(folder, file)))
   }
   return hash.digest('hex').slice(0, 16)
 }
 
-async function build(folder: string): Promise<void> {
+async function build({ module, packages, version }: Build, folder: string): Promise<void> {
   await mkdir(CACHE, { recursive: true })
   const draft = await mkdtemp(path.join(CACHE, 'build-'))
-  const [, major, minor] = /^v(\d+)\.(\d+)/.exec(KUBERNETES_VERSION) ?? []
-  const version = 'k8s.io/component-base/version'
-  const flags = [
-    '-s -w',
-    `-X ${version}.gitVersion=${KUBERNETES_VERSION}`,
-    `-X ${version}.gitMajor=${major} -X ${version}.gitMinor=${minor}`,
-  ].join(' ')
-  for (const [name, target] of Object.entries(PACKAGES)) {
-    await step(`building ${name} ${target === ETCD ? '' : KUBERNETES_VERSION} (once)`, () =>
+  const flags = ['-s -w', ...(version ? versionFlags(version) : [])].join(' ')
+  for (const [name, target] of Object.entries(packages)) {
+    const which = target.startsWith('.') ? name : `${name} ${version}`
+    await step(`building ${which} (once)`, () =>
       run('go', ['build', '-trimpath', '-ldflags', flags, '-o', path.join(draft, name), target], {
-        cwd: MODULE,
+        cwd: path.join(import.meta.dirname, module),
         env: { ...process.env, CGO_ENABLED: '0' },
       }),
     )
@@ -94,4 +142,13 @@ async function build(folder: string): Promise<void> {
     await rm(draft, { recursive: true, force: true })
     if (!(await readdir(folder).catch(() => undefined))) throw error
   })
+}
+
+function versionFlags(version: string): string[] {
+  const [, major, minor] = /^v(\d+)\.(\d+)/.exec(version) ?? []
+  const name = 'k8s.io/component-base/version'
+  return [
+    `-X ${name}.gitVersion=${version}`,
+    `-X ${name}.gitMajor=${major} -X ${name}.gitMinor=${minor}`,
+  ]
 }

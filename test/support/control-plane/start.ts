@@ -53,6 +53,11 @@ export interface StartOptions {
    * answered, of the kinds that the operator writes. Default `metadata`.
    */
   readonly audit?: 'metadata' | 'bodies'
+  /**
+   * For a cluster with nodes: the address of this machine by which pods reach the API server.
+   * All controllers run, and service accounts are given to pods.
+   */
+  readonly gateway?: string
 }
 
 /** @throws Error with one sentence that says what to install, when no control plane can be had */
@@ -83,7 +88,8 @@ async function startBinaries(assets: Assets, options: StartOptions): Promise<Con
     services.push(api.service)
     await api.service.start()
     if (options.controllers !== false) {
-      const controllers = await createControllers(assets, { folder, api })
+      const names = options.gateway ? ['*'] : CONTROLLERS
+      const controllers = await createControllers(assets, { folder, api, names })
       services.push(controllers)
       await controllers.start()
     }
@@ -145,6 +151,7 @@ interface Api {
   readonly kubeconfig: string
   readonly serviceAccountKey: string
   readonly auditLog: string
+  readonly certificate: string
 }
 
 async function createApiserver(
@@ -153,7 +160,8 @@ async function createApiserver(
 ): Promise<Api> {
   const token = randomBytes(16).toString('hex')
   const port = await freePort()
-  const server = `https://127.0.0.1:${port}`
+  const address = options.gateway ?? '127.0.0.1'
+  const server = `https://${address}:${port}`
   const file = (name: string) => path.join(folder, name)
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   await writeFile(file('sa.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }))
@@ -168,7 +176,7 @@ async function createApiserver(
   await mkdir(file('certs'))
   const args = [
     `--etcd-servers=${etcd}`,
-    '--bind-address=127.0.0.1',
+    `--bind-address=${address}`,
     `--secure-port=${port}`,
     `--cert-dir=${file('certs')}`,
     `--token-auth-file=${file('tokens.csv')}`,
@@ -177,7 +185,9 @@ async function createApiserver(
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-key-file=${file('sa.key')}`,
     `--service-account-signing-key-file=${file('sa.key')}`,
-    '--disable-admission-plugins=ServiceAccount',
+    ...(options.gateway
+      ? [`--advertise-address=${address}`, '--kubelet-preferred-address-types=InternalIP']
+      : ['--disable-admission-plugins=ServiceAccount']),
     `--audit-policy-file=${file('audit.yaml')}`,
     `--audit-log-path=${file('audit.log')}`,
     // In megabytes. By default it would begin anew after 100.
@@ -197,6 +207,7 @@ async function createApiserver(
     kubeconfig,
     serviceAccountKey: file('sa.key'),
     auditLog: file('audit.log'),
+    certificate,
   }
 }
 
@@ -250,7 +261,7 @@ const CONTROLLERS = [
 
 async function createControllers(
   { controllerManager }: Assets,
-  { folder, api }: { folder: string; api: Api },
+  { folder, api, names }: { folder: string; api: Api; names: readonly string[] },
 ): Promise<Service> {
   if (!controllerManager) {
     throw new Error('KUBEBUILDER_ASSETS has no kube-controller-manager, which these tests need')
@@ -265,7 +276,9 @@ async function createControllers(
     `--secure-port=${port}`,
     `--cert-dir=${path.join(folder, 'controller-certs')}`,
     '--leader-elect=false',
-    `--controllers=${CONTROLLERS.join(',')}`,
+    `--controllers=${names.join(',')}`,
+    // What pods trust the API server by.
+    `--root-ca-file=${api.certificate}`,
     '--concurrent-deployment-syncs=10',
     '--kube-api-qps=200',
     '--kube-api-burst=400',

@@ -1,10 +1,14 @@
 //go:build tools
 
-// Package controlplane pins the versions of the control plane that the tests and the demo build.
+// Package controlplane pins the versions of the control plane and the node that the tests and the
+// demo build.
 package controlplane
 
 import (
 	_ "k8s.io/kubernetes/cmd/kube-apiserver"
 	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+	_ "k8s.io/kubernetes/cmd/kube-proxy"
+	_ "k8s.io/kubernetes/cmd/kube-scheduler"
 	_ "k8s.io/kubernetes/cmd/kubectl"
+	_ "k8s.io/kubernetes/cmd/kubelet"
 )
