@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { aptInstall } from './apt.ts'
-import { adminRest, clusterOf } from './cluster.ts'
+import { adminRest, clusterOf, condition, type KubeObject } from './cluster.ts'
 import { findNodeAssets } from './control-plane/assets.ts'
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts'
 import { eventually } from './eventually.ts'
@@ -162,6 +162,8 @@ address = "${socket}"
 sandbox_image = "${PAUSE_IMAGE}"
 # Root may lack the right to lower it.
 restrict_oom_score_adj = true
+# With its state: in the machine's own folder there may be those of others.
+netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "${PLUGINS}"
 conf_dir = "${conf}"
@@ -183,11 +185,6 @@ path = "${file('opt')}"
       for (const mount of mounts.filter((one) => one.startsWith(folder)).toReversed()) {
         await runToEnd('umount', ['--lazy', mount])
       }
-      const spaces = (await run('ip', ['netns', 'list']))
-        .split('\n')
-        .map((one) => one.split(' ')[0])
-      for (const one of spaces)
-        if (one?.startsWith('cni-')) await run('ip', ['netns', 'delete', one])
     },
   }
 }
@@ -221,9 +218,7 @@ async function kubeletConfiguration(socket: string): Promise<object> {
 
 async function untilNodeIsReady(kubeconfig: string): Promise<void> {
   const rest = adminRest(kubeconfig)
-  await clusterOf(rest, '').until('nodes', 'node', (node) => {
-    const conditions = node['status'].conditions as { type: string; status: string }[]
-    return conditions.some(({ type, status }) => type === 'Ready' && status === 'True')
-  })
+  const isUp = (node: KubeObject) => condition(node, 'Ready')?.status === 'True'
+  await clusterOf(rest, '').until('nodes', 'node', isUp)
   await rest.close()
 }

@@ -129,8 +129,8 @@ async function build({ module, packages, version }: Build, folder: string): Prom
   const draft = await mkdtemp(path.join(CACHE, 'build-'))
   const flags = ['-s -w', ...(version ? versionFlags(version) : [])].join(' ')
   for (const [name, target] of Object.entries(packages)) {
-    const which = target.startsWith('.') ? name : `${name} ${version}`
-    await step(`building ${which} (once)`, () =>
+    const title = target.startsWith('.') ? name : `${name} ${version}`
+    await step(`building ${title} (once)`, () =>
       run('go', ['build', '-trimpath', '-ldflags', flags, '-o', path.join(draft, name), target], {
         cwd: path.join(import.meta.dirname, module),
         env: { ...process.env, CGO_ENABLED: '0' },
