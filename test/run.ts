@@ -1,9 +1,11 @@
 /**
  * Runs the test suites named on the command line, or all, and tells how each went and how long it
  * took. A suite that cannot run here fails, unless KEYFERRY_SKIP names it: then it counts as
- * skipped. What fails while the machine stands still is run again.
+ * skipped. So do those of the image and the node, which start daemons as root, where the machine
+ * cannot run containers and nobody asked for them by name. What fails while the machine stands
+ * still is run again.
  *
- *   npm test                    all suites but those of the image and the node
+ *   npm test                    all suites
  *   npm run test:cluster        one
  *   npm test -- unit -t 'keys'  what follows the names goes to vitest
  */
@@ -11,6 +13,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, appendFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { whyNoImage, whyNoNode } from './support/machine.ts'
 import { isSkipped } from './support/skip.ts'
 import { watchStalls } from './support/stalls.ts'
 
@@ -21,9 +24,14 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   cluster: [],
   reliability: [],
   chart: [],
+  image: [],
+  node: [],
 }
-/** Suites that run only by their name: they start a Docker daemon, and the second a node, as root. */
-const BY_NAME: Readonly<Record<string, readonly string[]>> = { image: [], node: [] }
+/** Why a suite cannot run on this machine. */
+const OBSTACLES: Readonly<Record<string, () => Promise<string | undefined>>> = {
+  image: whyNoImage,
+  node: whyNoNode,
+}
 
 interface Result {
   readonly suite: string
@@ -35,11 +43,20 @@ interface Result {
   readonly failures: readonly string[]
 }
 
-function split(argv: readonly string[]): { names: string[]; rest: string[] } {
-  const first = argv.findIndex((word) => !(word in SUITES || word in BY_NAME))
+interface Wanted {
+  readonly names: readonly string[]
+  /** Whether somebody asked for these, and not for all. */
+  readonly areNamed: boolean
+  /** For vitest. */
+  readonly rest: readonly string[]
+}
+
+function split(argv: readonly string[]): Wanted {
+  const first = argv.findIndex((word) => !(word in SUITES))
   const names = first === -1 ? [...argv] : argv.slice(0, first)
   return {
     names: names.length > 0 ? names : Object.keys(SUITES),
+    areNamed: names.length > 0,
     rest: first === -1 ? [] : argv.slice(first),
   }
 }
@@ -49,9 +66,14 @@ const RERUNS = 5
 /** Seconds of standing still that tests do not all bear. */
 const UNBEARABLE_SECONDS = 5
 
-async function runSuite(suite: string, rest: readonly string[]): Promise<Result> {
+async function runSuite(suite: string, isNamed: boolean, rest: readonly string[]): Promise<Result> {
   const nothing = { suite, passed: 0, failed: 0, skipped: 0, seconds: 0, failures: [] }
   if (isSkipped(suite)) return { ...nothing, skipped: 1 }
+  const obstacle = isNamed ? undefined : await OBSTACLES[suite]?.()
+  if (obstacle !== undefined) {
+    console.log(`SKIPPED the tests of the ${suite}, which cannot run here: ${obstacle}`)
+    return { ...nothing, skipped: 1 }
+  }
   const started = Date.now()
   const stood = stalls.seconds()
   const coverage = rest.length === 0 ? (SUITES[suite] ?? []) : []
@@ -182,9 +204,9 @@ const lineOf = ({ file, test = 'the file', message }: Outcome) =>
   `${file}: ${test}: ${message.split('\n')[0]}`
 
 const stalls = watchStalls()
-const { names, rest } = split(process.argv.slice(2))
+const { names, areNamed, rest } = split(process.argv.slice(2))
 const results: Result[] = []
-for (const name of names) results.push(await runSuite(name, rest))
+for (const name of names) results.push(await runSuite(name, areNamed, rest))
 console.log()
 for (const { failures } of results) for (const line of failures) console.log(`FAILED ${line}`)
 for (const { suite, passed, failed, skipped, seconds } of results) {

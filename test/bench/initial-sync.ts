@@ -1,9 +1,10 @@
 import { isReady, type Cluster } from '../support/cluster.ts'
 import { patience, pause } from '../support/eventually.ts'
+import { forEach } from '../support/for-each.ts'
 import { startOperator } from '../support/operator.ts'
 import { run } from '../support/processes.ts'
 import { tell } from '../support/skip.ts'
-import { type BenchCluster, forEach, median, startBenchConnect } from './setting.ts'
+import { type BenchCluster, median, startBenchConnect } from './setting.ts'
 
 /** What is measured. */
 export interface InitialSync {

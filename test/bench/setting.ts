@@ -60,20 +60,6 @@ export async function startBenchConnect(
   }
 }
 
-/** Does something for each of many, some at a time. */
-export async function forEach<T>(
-  things: readonly T[],
-  concurrency: number,
-  work: (thing: T) => Promise<unknown>,
-): Promise<void> {
-  const queue = things.values()
-  await Promise.all(
-    Array.from({ length: concurrency }, async () => {
-      for (const thing of queue) await work(thing)
-    }),
-  )
-}
-
 /** The middle value. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)

@@ -7,10 +7,12 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { dashboardJudge } from '../support/dashboard.ts'
 import { promtool } from '../support/promtool.ts'
 import { runToEnd } from '../support/run.ts'
 
 const RULES = 'charts/keyferry/files/alerts.yaml'
+const DASHBOARD = 'charts/keyferry/files/dashboard.json'
 
 interface Panel {
   readonly id: number
@@ -31,7 +33,7 @@ beforeAll(async () => {
   tool = await promtool()
   folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-monitoring-'))
   alerts = parse(await readFile(RULES, 'utf8')).groups[0].rules
-  panels = JSON.parse(await readFile('charts/keyferry/files/dashboard.json', 'utf8')).panels
+  panels = JSON.parse(await readFile(DASHBOARD, 'utf8')).panels
   const text = await createMetrics({ waiting: () => ({}), resources: () => [] }).print()
   const types = [...text.matchAll(/^# TYPE (\S+) (\S+)/gm)]
   names = new Set(
@@ -106,6 +108,18 @@ describe('alert rules', () => {
 })
 
 describe('the dashboard', () => {
+  test("is one by Grafana's own schema", async () => {
+    const judge = await dashboardJudge()
+    expect(await runToEnd(judge, [DASHBOARD])).toEqual({ code: 0, out: '', err: '' })
+    const wrong = path.join(folder, 'dashboard.json')
+    const text = await readFile(DASHBOARD, 'utf8')
+    await writeFile(wrong, text.replace('"graphMode":', '"graphMood":'))
+    const { code, err } = await runToEnd(judge, [wrong])
+    expect(code).toBe(1)
+    expect(err).toContain('panels[0].options')
+    expect(err).toContain('graphMood')
+  })
+
   test('asks for metrics that there are', () => {
     const asked = queries().flatMap(metricsIn)
     expect(asked.filter((name) => !names.has(name))).toEqual([])

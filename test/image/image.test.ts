@@ -8,14 +8,16 @@ import path from 'node:path'
 import process from 'node:process'
 import { GenericContainer, Wait } from 'testcontainers'
 import { beforeAll, describe, expect, inject, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
 import { isReady, valueOf } from '../support/cluster.ts'
 import { installRights, logInAs } from '../support/accounts.ts'
 import { dockerAt } from '../support/docker.ts'
 import { eventually } from '../support/eventually.ts'
+import { forEach } from '../support/for-each.ts'
 import { IMAGE } from '../support/image.ts'
 import { TOKEN } from '../support/operator.ts'
 import { freePort } from '../support/processes.ts'
-import { setStage } from '../support/stage.ts'
+import { setStage, type Stage } from '../support/stage.ts'
 
 const MIB = 2 ** 20
 
@@ -43,9 +45,16 @@ describe('the image', () => {
       Config: { User: string; Labels: Record<string, string>; Entrypoint: string[] }
     }[]
     expect(image?.Config.User).toBe('65532:65532')
-    expect(image?.Config.Entrypoint).toEqual(['/nodejs/bin/node', '/keyferry.mjs'])
+    expect(image?.Config.Entrypoint).toEqual([
+      '/nodejs/bin/node',
+      '--optimize-for-size',
+      '--no-maglev',
+      '--initial-old-space-size=16',
+      '/keyferry.mjs',
+    ])
     expect(image?.Config.Labels).toMatchObject({
       'org.opencontainers.image.title': 'Keyferry',
+      'org.opencontainers.image.version': packageJson.version,
       'org.opencontainers.image.licenses': 'MIT',
     })
   })
@@ -72,29 +81,37 @@ describe('the image', () => {
   test('syncs an item to a Secret', async () => {
     await using stage = await setStage()
     const { cluster, connect, vault } = stage
-    await installRights(cluster, { name: 'keyferry', namespaces: [cluster.namespace] })
-    await using login = await logInAs(cluster, 'keyferry', inject('kubeconfig'))
-    await using pod = await podOf(login.kubeconfig, cluster.namespace)
-    const probe = await freePort()
-    await using _operator = await new StrictContainer()
-      .withBindMounts([{ source: pod.account, target: ACCOUNT, mode: 'ro' }])
-      .withEnvironment({
-        ...pod.env,
-        OP_CONNECT_HOST: connect.url,
-        OP_CONNECT_TOKEN: TOKEN,
-        WATCH_NAMESPACE: cluster.namespace,
-        POD_NAMESPACE: cluster.namespace,
-        PROBE_ADDRESS: `127.0.0.1:${probe}`,
-        METRICS_ADDRESS: 'off',
-      })
-      .withWaitStrategy(Wait.forLogMessage(/caches are complete/))
-      .start()
+    await using operator = await startOperator(stage)
     connect.add(vault, { title: 'db', fields: [{ label: 'password', value: 'one' }] })
     await stage.item('db', 'db')
     await cluster.until('items', 'db', isReady)
     expect(valueOf(await cluster.get('secrets', 'db'), 'password')).toBe('one')
-    const health = await fetch(`http://127.0.0.1:${probe}/healthz`)
+    const health = await fetch(`${operator.probes}/healthz`)
     expect(health.status).toBe(200)
+  })
+
+  test('takes less than 100 MB of memory for an operator with 1,000 resources', async () => {
+    await using stage = await setStage()
+    const { connect, vault } = stage
+    const names = Array.from({ length: 1_000 }, (_, n) => `item-${n}`)
+    for (const name of names) {
+      connect.add(vault, { title: name, fields: [{ label: 'password', value: `of ${name}` }] })
+    }
+    await forEach(names, 16, (name) => stage.item(name, name))
+    await using operator = await startOperator(stage)
+    const read = async () => (await fetch(`${operator.metrics}/metrics`)).text()
+    const synced = 'keyferry_resources{ready="True",reason="Synced"} 1000'
+    await eventually('all are synced', async () => (await read()).includes(synced))
+    let megabytes = 0
+    await eventually(
+      'it takes less than 100 MB',
+      async () => {
+        const [, bytes] = /^process_resident_memory_bytes (\S+)$/m.exec(await read()) ?? []
+        megabytes = Number(bytes) / 1e6
+        return megabytes < 100
+      },
+      async () => `it takes ${megabytes} MB`,
+    )
   })
 
   test('serves the Connect API from a folder that it may write to', async () => {
@@ -110,6 +127,35 @@ describe('the image', () => {
     expect(beat).toBe('.')
   })
 })
+
+/** An operator for the namespace of a stage, and where its pages are. */
+async function startOperator({ cluster, connect }: Stage) {
+  await using started = new AsyncDisposableStack()
+  const { namespace } = cluster
+  await installRights(cluster, { name: 'keyferry', namespaces: [namespace] })
+  const login = started.use(await logInAs(cluster, 'keyferry', inject('kubeconfig')))
+  const pod = started.use(await podOf(login.kubeconfig, namespace))
+  const [probes, metrics] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`]
+  const container = new StrictContainer()
+    .withBindMounts([{ source: pod.account, target: ACCOUNT, mode: 'ro' }])
+    .withEnvironment({
+      ...pod.env,
+      OP_CONNECT_HOST: connect.url,
+      OP_CONNECT_TOKEN: TOKEN,
+      WATCH_NAMESPACE: namespace,
+      POD_NAMESPACE: namespace,
+      PROBE_ADDRESS: probes,
+      METRICS_ADDRESS: metrics,
+    })
+    .withWaitStrategy(Wait.forLogMessage(/caches are complete/))
+  started.use(await container.start())
+  const resources = started.move()
+  return {
+    probes: `http://${probes}`,
+    metrics: `http://${metrics}`,
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
 
 /** Where a pod finds its account. */
 const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount'

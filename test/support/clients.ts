@@ -93,4 +93,8 @@ async function pip(dir: string, requirement: string): Promise<void> {
 const python = (dir: string): string => path.join(dir, 'python')
 
 /** The module's own toolchain line must not fetch another Go. */
-const goEnv = (): NodeJS.ProcessEnv => ({ ...process.env, GOTOOLCHAIN: 'local', CGO_ENABLED: '0' })
+export const goEnv = (): NodeJS.ProcessEnv => ({
+  ...process.env,
+  GOTOOLCHAIN: 'local',
+  CGO_ENABLED: '0',
+})

@@ -25,13 +25,20 @@ const SYSTEM = 'unix:///var/run/docker.sock'
 
 /** @throws Error that says what is missing, where neither a daemon answers nor one can be started */
 export async function startDocker(): Promise<Docker> {
-  const host = process.env['DOCKER_HOST'] ?? SYSTEM
-  if ((await which('docker')) && (await answers(host))) {
+  const host = systemHost()
+  if (await dockerAnswers()) {
     return { ...dockerAt(host), [Symbol.asyncDispose]: () => Promise.resolve() }
   }
   const instead = `install and start it (none answers at ${host}), or run the tests as root`
   if (!(await which('dockerd')) || !(await which('docker'))) await aptInstall('docker.io', instead)
   return startOwn()
+}
+
+const systemHost = () => process.env['DOCKER_HOST'] ?? SYSTEM
+
+/** Whether a daemon runs here already. */
+export async function dockerAnswers(): Promise<boolean> {
+  return (await which('docker')) !== undefined && (await answers(systemHost()))
 }
 
 export function dockerAt(host: string): DockerClient {

@@ -26,12 +26,15 @@ export async function startOperator(options: {
   readonly connect: string
   readonly namespace: string
   readonly env?: Readonly<Record<string, string>>
+  /** Of Node. */
+  readonly flags?: readonly string[]
   /** Without it the start is not waited for. */
   readonly ready?: boolean
 }): Promise<OperatorProcess> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-operator-'))
   const [probe, metrics] = [await freePort(), await freePort()]
-  const daemon = startDaemon(process.execPath, ['dist/keyferry.mjs', 'operator'], {
+  const args = [...(options.flags ?? []), 'dist/keyferry.mjs', 'operator']
+  const daemon = startDaemon(process.execPath, args, {
     logFile: path.join(folder, 'operator.log'),
     env: {
       PATH: process.env['PATH'],

@@ -1,4 +1,8 @@
-/** Builds the control plane if it is not there yet, so that its time shows apart from the tests'. */
-import { findAssets } from './assets.ts'
+/**
+ * Builds the control plane, and with the argument `node` a node, if it is not there yet, so that
+ * its time shows apart from the tests'.
+ */
+import { findAssets, findNodeAssets } from './assets.ts'
 
-await findAssets()
+if (process.argv[2] === 'node') await findNodeAssets()
+else await findAssets()
