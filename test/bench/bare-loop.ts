@@ -1,14 +1,19 @@
 /**
  * The limit: a loop that does only the requests that no operator of this protocol can avoid. For
- * each resource one GET of the item, one POST of the Secret, one write of the status, with the
- * members that the operator's have; nothing is computed, compared or remembered, nothing can fail.
+ * each resource one GET of the item, one POST of the Secret (a PUT when it is there), one write of
+ * the status, with the members that the operator's have; nothing is computed, compared or
+ * remembered, nothing can fail. Meanwhile it holds the watches that an operator holds, and reads
+ * them to nowhere.
  *
- *   node bare-loop.ts KUBECONFIG CONNECT NAMESPACE CONCURRENCY
+ * Prints the seconds that the work took, without the start.
+ *
+ *   node bare-loop.ts KUBECONFIG CONNECT NAMESPACE CONCURRENCY create|replace
  */
 import { Pool } from 'undici'
 import { loadAccess } from '../../src/kube/config.ts'
 
-const [kubeconfig = '', connect = '', namespace = '', concurrency = '16'] = process.argv.slice(2)
+const [kubeconfig = '', connect = '', namespace = '', concurrency = '16', mode = 'create'] =
+  process.argv.slice(2)
 const access = loadAccess(kubeconfig)
 const { headers, tls } = await access.credentials(false)
 const options = { connections: 32, allowH2: false } as const
@@ -39,6 +44,31 @@ for (const { id, name } of await send(op, 'GET', '/v1/vaults')) {
     itemIds.set(item.title, item.id)
 }
 const { items } = await send(kube, 'GET', resources)
+const watches = new AbortController()
+await Promise.all([
+  holdWatch(resources),
+  holdWatch(`/api/v1/namespaces/${namespace}/secrets`, 'keyferry.dev/managed=true'),
+  ...['deployments', 'statefulsets', 'daemonsets'].map((kind) =>
+    holdWatch(`/apis/apps/v1/namespaces/${namespace}/${kind}`),
+  ),
+])
+
+/** Resolves when the watch is open. */
+async function holdWatch(path: string, labelSelector?: string): Promise<void> {
+  const isSecret = labelSelector !== undefined
+  const accept = isSecret
+    ? 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1'
+    : 'application/json'
+  const answer = await kube.request({
+    method: 'GET',
+    path,
+    query: { watch: 'true', allowWatchBookmarks: 'true', ...(isSecret ? { labelSelector } : {}) },
+    headers: { ...headers, accept },
+    bodyTimeout: 0,
+    signal: watches.signal,
+  })
+  answer.body.on('error', () => undefined).resume()
+}
 
 async function work(claim: {
   metadata: { name: string; uid: string }
@@ -57,7 +87,9 @@ async function work(claim: {
       Buffer.from(field.value).toString('base64'),
     ]),
   )
-  const secret = await send(kube, 'POST', `/api/v1/namespaces/${namespace}/secrets`, {
+  const secrets = `/api/v1/namespaces/${namespace}/secrets`
+  const [method, path] = mode === 'create' ? ['POST', secrets] : ['PUT', `${secrets}/${name}`]
+  const secret = await send(kube, method, path, {
     apiVersion: 'v1',
     kind: 'Secret',
     metadata: {
@@ -112,10 +144,13 @@ async function work(claim: {
   })
 }
 
+const started = performance.now()
 let next = 0
 await Promise.all(
   Array.from({ length: Number(concurrency) }, async () => {
     while (next < items.length) await work(items[next++])
   }),
 )
-await Promise.all([kube.close(), op.close()])
+console.log((performance.now() - started) / 1000)
+watches.abort()
+await Promise.all([kube.destroy(), op.destroy()])

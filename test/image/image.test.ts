@@ -49,6 +49,7 @@ describe('the image', () => {
       '/nodejs/bin/node',
       '--optimize-for-size',
       '--no-maglev',
+      '--no-sparkplug',
       '--initial-old-space-size=16',
       '/keyferry.mjs',
     ])
@@ -90,7 +91,7 @@ describe('the image', () => {
     expect(health.status).toBe(200)
   })
 
-  test('takes less than 100 MB of memory for an operator with 1,000 resources', async () => {
+  test('takes less than 100 MiB of memory for an operator with 1,000 resources', async () => {
     await using stage = await setStage()
     const { connect, vault } = stage
     const names = Array.from({ length: 1_000 }, (_, n) => `item-${n}`)
@@ -102,15 +103,15 @@ describe('the image', () => {
     const read = async () => (await fetch(`${operator.metrics}/metrics`)).text()
     const synced = 'keyferry_resources{ready="True",reason="Synced"} 1000'
     await eventually('all are synced', async () => (await read()).includes(synced))
-    let megabytes = 0
+    const resident = async () => {
+      const table = await docker.run(['top', operator.container, '-o', 'pid,rss'])
+      return Number(table.trim().split(/\s+/).at(-1)) / 1_024
+    }
     await eventually(
-      'it takes less than 100 MB',
-      async () => {
-        const [, bytes] = /^process_resident_memory_bytes (\S+)$/m.exec(await read()) ?? []
-        megabytes = Number(bytes) / 1e6
-        return megabytes < 100
-      },
-      async () => `it takes ${megabytes} MB`,
+      'it takes less than 100 MiB',
+      // As Prometheus does: an operator that does nothing at all has no reason to tidy up.
+      async () => (await read()) !== '' && (await resident()) < 100,
+      async () => `it takes ${await resident()} MiB`,
     )
   })
 
@@ -148,9 +149,10 @@ async function startOperator({ cluster, connect }: Stage) {
       METRICS_ADDRESS: metrics,
     })
     .withWaitStrategy(Wait.forLogMessage(/caches are complete/))
-  started.use(await container.start())
+  const running = started.use(await container.start())
   const resources = started.move()
   return {
+    container: running.getId(),
     probes: `http://${probes}`,
     metrics: `http://${metrics}`,
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
