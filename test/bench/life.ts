@@ -175,20 +175,20 @@ async function idlePolls({ operator, connect, life }: Actors, scenario: string):
   ]
 }
 
-/** An item that one workload uses, changed again and again. */
+/** Items that a workload uses each; another one each time, as one item is read every 10 s at most. */
 async function singleChanges(actors: Actors, scenario: string): Promise<Figure[]> {
   const { connect, namespace, life } = actors
   tell('single changes')
   const annotations = { 'operator.1password.io/auto-restart': 'true' }
-  await namespace.create('deployments', aDeployment('app', ['item-0'], annotations))
   const [written, restarted]: [number[], number[]] = [[], []]
   for (let n = 0; n < life.changes; n += 1) {
-    const secret = await namespace.get('secrets', 'item-0')
-    const app = templateOf(await namespace.get('deployments', 'app'))
-    await connect.ask('change 0')
+    const [item, app] = [`item-${n}`, `app-${n}`]
+    const before = await namespace.create('deployments', aDeployment(app, [item], annotations))
+    const secret = await namespace.get('secrets', item)
+    await connect.ask(`change ${n}`)
     const [wroteAt, restartedAt] = await Promise.all([
-      when(async () => versionOf(await namespace.get('secrets', 'item-0')) !== versionOf(secret)),
-      when(async () => templateOf(await namespace.get('deployments', 'app')) !== app),
+      when(async () => versionOf(await namespace.get('secrets', item)) !== versionOf(secret)),
+      when(async () => templateOf(await namespace.get('deployments', app)) !== templateOf(before)),
     ])
     written.push(wroteAt - (await untilPolled(connect)))
     restarted.push(restartedAt - wroteAt - RESTART_DELAY_MS)

@@ -50,10 +50,11 @@ export interface Catalog {
    * Looks for changes in the vaults that `used` names: one request, and one per vault that moved.
    * Lists that take long go on by themselves and are told by the next look.
    *
-   * @returns whether anything may be different from the last look
+   * @param onMoved called when anything may be different from before: at once for the vaults that
+   *   answer at once, again for those that answer later
    * @throws KeyferryError when the vaults cannot be listed
    */
-  refresh(used: ReadonlySet<string>, signal: AbortSignal): Promise<boolean>
+  refresh(used: ReadonlySet<string>, signal: AbortSignal, onMoved: () => void): Promise<void>
   /** The failure of listing the vaults, or the items of one of these, while it lasts. */
   outage(vaultIds: Iterable<string>): Outage | undefined
   /** All failures that last, by vault; under the empty id that of listing the vaults. */
@@ -68,6 +69,8 @@ const LIST_INTERVAL_MS = 2_000
 const FAILURE_MS = 1_000
 /** Milliseconds for which a look waits for lists. */
 const GRACE_MS = 1_000
+/** Milliseconds between two tellings of what came meanwhile: each looks at all paths in use. */
+const SLICE_MS = 50
 /** Reads that confirm a version that went back, and something that vanished. */
 const BACK_READS = 3
 const GONE_READS = 2
@@ -134,19 +137,24 @@ export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
       }
       return peek(question) ?? { kind: 'no-vault' }
     },
-    async refresh(used, signal) {
+    async refresh(used, signal, onMoved) {
       const all = await vaults.list(signal)
-      const due = all.filter((vault) => used.has(vault.id) && lists.isDue(vault))
-      // A vault that cannot be listed leaves its outage behind, and keeps nobody waiting.
-      const listing = Promise.allSettled(due.map((vault) => lists.list(vault, signal)))
-      await Promise.race([listing, sleep(clock, GRACE_MS, signal)])
-      signal.throwIfAborted()
       lists.prune(used)
-      // Lists that were made for questions since the last look show changes, too.
-      const now = { names: namesOf(all), lists: lists.made() }
-      const moved = seen?.names !== now.names || seen.lists !== now.lists
-      seen = now
-      return moved
+      const due = all.filter((vault) => used.has(vault.id) && lists.isDue(vault))
+      let isListed = false
+      // A vault that cannot be listed leaves its outage behind, and keeps nobody waiting.
+      const listing = Promise.allSettled(due.map((vault) => lists.list(vault, signal))).then(() => {
+        isListed = true
+      })
+      const end = clock.now() + GRACE_MS
+      do {
+        await Promise.race([listing, sleep(clock, SLICE_MS, signal)])
+        signal.throwIfAborted()
+        // Lists that were made for questions since the last look show changes, too.
+        const now = { names: namesOf(all), lists: lists.made() }
+        if (seen?.names !== now.names || seen.lists !== now.lists) onMoved()
+        seen = now
+      } while (!isListed && clock.now() < end)
     },
     ...lastingFailures(vaults, lists),
   }

@@ -78,7 +78,7 @@ async function pollOnce(deps: PollDeps, signal: AbortSignal): Promise<KeyferryEr
   const started = clock.now()
   try {
     const used = new Set(lanes.flatMap(({ bindings }) => [...bindings.vaults()]))
-    if (await catalog.refresh(used, signal)) enqueueOutdated(deps)
+    await catalog.refresh(used, signal, () => enqueueOutdated(deps))
     onPoll(clock.now() - started, undefined)
   } catch (error) {
     if (signal.aborted) return undefined

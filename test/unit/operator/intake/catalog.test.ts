@@ -64,11 +64,18 @@ function aCatalog() {
     catalog,
     resolve: (title: string, where?: string) => catalog.resolve(question(title, where), SIGNAL),
     /** Version that a title means by what is held. */
-    version(title: string): number | undefined {
-      const found = catalog.peek(question(title))
+    version(title: string, where?: string): number | undefined {
+      const found = catalog.peek(question(title, where))
       return found?.kind === 'found' ? (found.item as Item).version : undefined
     },
-    look: (...used: string[]) => catalog.refresh(new Set(used), SIGNAL),
+    /** @returns whether it was told that something moved */
+    async look(...used: string[]): Promise<boolean> {
+      let moved = false
+      await catalog.refresh(new Set(used), SIGNAL, () => {
+        moved = true
+      })
+      return moved
+    },
     /** Changes an item, and its vault with it. */
     edit(vaultId: string, title: string, version: number): void {
       vault(vaultId).items[title] = version
@@ -158,6 +165,21 @@ test('a vault that hangs keeps no look waiting, and is told when it answers', as
   await clock.advance(0)
   expect(await look(A, B)).toBe(true)
   expect(version('one')).toBe(2)
+})
+
+test('what has moved elsewhere is told although a vault hangs', async () => {
+  const { clock, catalog, hooks, edit, look, version } = aCatalog()
+  await look(A, B)
+  hooks.items = (id) => (id === A ? new Promise<void>(() => {}) : Promise.resolve())
+  edit(A, 'one', 2)
+  edit(B, 'three', 2)
+  const told: (number | undefined)[] = []
+  const ended = catalog.refresh(new Set([A, B]), SIGNAL, () => told.push(version('three', 'B')))
+  await clock.advance(50)
+  expect(told).toEqual([2])
+  await clock.advance(1_000)
+  await ended
+  expect(told).toEqual([2])
 })
 
 test('thousands who need a list that fails ask for it once a second', async () => {
