@@ -7,13 +7,12 @@
  *
  * Prints the seconds that the work took, without the start.
  *
- *   node bare-loop.ts KUBECONFIG CONNECT NAMESPACE CONCURRENCY create|replace
+ *   node bare-loop.ts KUBECONFIG CONNECT CONCURRENCY create|replace
  */
 import { Pool } from 'undici'
 import { loadAccess } from '../../src/kube/config.ts'
 
-const [kubeconfig = '', connect = '', namespace = '', concurrency = '16', mode = 'create'] =
-  process.argv.slice(2)
+const [kubeconfig = '', connect = '', concurrency = '16', mode = 'create'] = process.argv.slice(2)
 const access = loadAccess(kubeconfig)
 const { headers, tls } = await access.credentials(false)
 const options = { connections: 32, allowH2: false } as const
@@ -35,7 +34,8 @@ async function send(pool: Pool, method: string, path: string, body?: unknown) {
 
 /** As long as one. */
 const DIGEST = `01234567.${'0123456789abcdef'.repeat(4)}`
-const resources = `/apis/onepassword.com/v1/namespaces/${namespace}/onepassworditems`
+const API = '/apis/onepassword.com/v1'
+const resources = `${API}/onepassworditems`
 const vaultIds = new Map<string, string>()
 const itemIds = new Map<string, string>()
 for (const { id, name } of await send(op, 'GET', '/v1/vaults')) {
@@ -47,9 +47,9 @@ const { items } = await send(kube, 'GET', resources)
 const watches = new AbortController()
 await Promise.all([
   holdWatch(resources),
-  holdWatch(`/api/v1/namespaces/${namespace}/secrets`, 'keyferry.dev/managed=true'),
+  holdWatch('/api/v1/secrets', 'keyferry.dev/managed=true'),
   ...['deployments', 'statefulsets', 'daemonsets'].map((kind) =>
-    holdWatch(`/apis/apps/v1/namespaces/${namespace}/${kind}`),
+    holdWatch(`/apis/apps/v1/${kind}`),
   ),
 ])
 
@@ -71,7 +71,7 @@ async function holdWatch(path: string, labelSelector?: string): Promise<void> {
 }
 
 async function work(claim: {
-  metadata: { name: string; uid: string }
+  metadata: { namespace: string; name: string; uid: string }
   spec: { itemPath: string }
 }) {
   const [, vault = '', , title = ''] = claim.spec.itemPath.split('/')
@@ -80,7 +80,7 @@ async function work(claim: {
     'GET',
     `/v1/vaults/${vaultIds.get(vault)}/items/${itemIds.get(title)}`,
   )
-  const { name, uid } = claim.metadata
+  const { namespace, name, uid } = claim.metadata
   const data = Object.fromEntries(
     item.fields.map((field: { label: string; value: string }) => [
       field.label,
@@ -109,39 +109,44 @@ async function work(claim: {
     data,
   })
   const now = new Date().toISOString()
-  await send(kube, 'PATCH', `${resources}/${name}/status?fieldManager=bare-loop&force=true`, {
-    apiVersion: 'onepassword.com/v1',
-    kind: 'OnePasswordItem',
-    metadata: { name },
-    status: {
-      appliedGeneration: 1,
-      conditions: [
-        {
-          type: 'Ready',
-          status: 'True',
-          reason: 'Synced',
-          message: `${item.fields.length} keys from item version ${item.version}.`,
-          observedGeneration: 1,
-          lastTransitionTime: now,
-        },
-      ],
-      digest: DIGEST,
-      items: [
-        {
-          path: claim.spec.itemPath,
-          vaultId: item.vault.id,
-          itemId: item.id,
-          version: item.version,
-        },
-      ],
-      keys: Object.keys(data),
-      lastSyncTime: now,
-      mapping: '1',
-      observedGeneration: 1,
-      secretName: name,
-      secretResourceVersion: secret.metadata.resourceVersion,
+  await send(
+    kube,
+    'PATCH',
+    `${API}/namespaces/${namespace}/onepassworditems/${name}/status?fieldManager=bare-loop&force=true`,
+    {
+      apiVersion: 'onepassword.com/v1',
+      kind: 'OnePasswordItem',
+      metadata: { name },
+      status: {
+        appliedGeneration: 1,
+        conditions: [
+          {
+            type: 'Ready',
+            status: 'True',
+            reason: 'Synced',
+            message: `${item.fields.length} keys from item version ${item.version}.`,
+            observedGeneration: 1,
+            lastTransitionTime: now,
+          },
+        ],
+        digest: DIGEST,
+        items: [
+          {
+            path: claim.spec.itemPath,
+            vaultId: item.vault.id,
+            itemId: item.id,
+            version: item.version,
+          },
+        ],
+        keys: Object.keys(data),
+        lastSyncTime: now,
+        mapping: '1',
+        observedGeneration: 1,
+        secretName: name,
+        secretResourceVersion: secret.metadata.resourceVersion,
+      },
     },
-  })
+  )
 }
 
 const started = performance.now()

@@ -6,20 +6,23 @@
  *   npm run bench                         everything
  *   npm run bench -- throughput life      some parts of it
  *   npm run bench -- throughput --items 5000 --rounds 1
- *   npm run bench -- --json figures.json  writes the figures to a file, too
+ *   npm run bench -- growth               how cost grows with the number of resources
+ *   npm run bench -- gate                 the quick one of .ci/run, which judges ratios alone
+ *   npm run bench -- --json FILE --page   writes the figures to a file, and docs/performance.md
  *
  * With KEYFERRY_INCUMBENT, the path of the binary of 1Password's own operator, that is measured
  * beside ours.
  */
 import { writeFile } from 'node:fs/promises'
-import os from 'node:os'
 import { parseArgs } from 'node:util'
 import { benchConnect } from './connect.ts'
 import { benchCrowd } from './crowd.ts'
 import { type Figure, isReached, rowOf } from './figures.ts'
 import { benchLife } from './life.ts'
+import { pass } from './gate.ts'
 import { benchMemory } from './memory.ts'
-import { type BenchCluster, startBenchCluster } from './setting.ts'
+import { writePage } from './page.ts'
+import { type BenchCluster, buildMeasured, startBenchCluster } from './setting.ts'
 import { benchThroughput } from './throughput.ts'
 import { benchVaults } from './vaults.ts'
 import { benchWorkloads } from './workloads.ts'
@@ -32,23 +35,52 @@ const { values, positionals } = parseArgs({
     latency: { type: 'string', default: '2' },
     seconds: { type: 'string', default: '2' },
     json: { type: 'string' },
+    page: { type: 'boolean', default: false },
   },
 })
 const rounds = Number(values.rounds)
 const items = (usual: number) => Number(values.items ?? usual)
+const GROWTH = [100, 1_000, 5_000, 10_000]
 
-/** Each on a control plane of its own: what one leaves behind is not in the way of the next. */
-const PARTS: Readonly<Record<string, (cluster: BenchCluster) => Promise<Figure[]>>> = {
-  throughput: (cluster) =>
-    benchThroughput(cluster, { items: items(1_000), rounds, latencyMs: Number(values.latency) }),
-  life: (cluster) =>
-    benchLife(cluster, { items: items(5_000), vaults: 10, polls: 30, changes: 10 }),
-  workloads: (cluster) => benchWorkloads(cluster, { workloads: 300 }),
-  crowd: (cluster) =>
-    benchCrowd(cluster, { items: items(1_000), secrets: 20_000, deployments: 2_000 }),
-  vaults: (cluster) => benchVaults(cluster, { items: items(1_000), vaults: 10, changes: 5 }),
-  memory: (cluster) => benchMemory(cluster, { few: 1_000, many: items(5_000) }),
+/** Runs something on a control plane of its own: what one part leaves behind is in nobody's way. */
+async function alone(measure: (cluster: BenchCluster) => Promise<Figure[]>): Promise<Figure[]> {
+  await using cluster = await startBenchCluster()
+  return await measure(cluster)
 }
+
+const latencyMs = Number(values.latency)
+const throughput = (count: number, times: number) =>
+  benchThroughput({ items: count, rounds: times, latencyMs })
+const life = (count: number) =>
+  alone((cluster) => benchLife(cluster, { items: count, vaults: 10, polls: 30, changes: 10 }))
+
+const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
+  throughput: () => throughput(items(1_000), rounds),
+  life: () => life(items(5_000)),
+  workloads: () => alone((cluster) => benchWorkloads(cluster, { workloads: 300 })),
+  crowd: () =>
+    alone((cluster) =>
+      benchCrowd(cluster, { items: items(1_000), secrets: 20_000, deployments: 2_000 }),
+    ),
+  vaults: () =>
+    alone((cluster) => benchVaults(cluster, { items: items(1_000), vaults: 10, changes: 5 })),
+  memory: () => alone((cluster) => benchMemory(cluster, { few: 1_000, many: items(5_000) })),
+  async growth() {
+    const figures: Figure[] = []
+    for (const count of GROWTH) {
+      figures.push(...(await throughput(count, 1)), ...(await life(count)))
+    }
+    return figures
+  },
+  gate: async () => [
+    ...(await throughput(500, 3)),
+    ...(await alone((cluster) =>
+      benchLife(cluster, { items: 300, vaults: 10, polls: 5, changes: 5 }),
+    )),
+  ],
+}
+/** Parts that run by their names only: what they measure, others measure more thoroughly. */
+const BY_NAME = new Set(['growth', 'gate'])
 
 const unknown = positionals.filter((name) => !(name in PARTS) && name !== 'connect')
 if (unknown.length > 0) {
@@ -56,23 +88,22 @@ if (unknown.length > 0) {
   console.error(`there are ${[...Object.keys(PARTS), 'connect'].join(', ')}`)
   process.exit(2)
 }
-const isWanted = (part: string) => positionals.length === 0 || positionals.includes(part)
+const isWanted = (part: string) =>
+  positionals.length === 0 ? !BY_NAME.has(part) : positionals.includes(part)
 
 const figures: Figure[] = []
 for (const [name, measure] of Object.entries(PARTS)) {
   if (!isWanted(name)) continue
-  await using cluster = await startBenchCluster()
-  figures.push(...(await measure(cluster)))
+  if (figures.length === 0) await buildMeasured()
+  figures.push(...(await measure()))
 }
-if (figures.length > 0) {
-  console.table(figures.map(rowOf))
-  if (!figures.every(isReached)) process.exitCode = 1
-}
+if (figures.length > 0) console.table(figures.map(rowOf))
+if (positionals.includes('gate')) await pass(figures)
+else if (!figures.every(isReached)) process.exitCode = 1
 if (values.json !== undefined) {
-  const machine = { processors: os.availableParallelism(), model: os.cpus()[0]?.model }
-  const text = JSON.stringify({ node: process.version, machine, figures }, undefined, 2)
-  await writeFile(values.json, `${text}\n`)
+  await writeFile(values.json, `${JSON.stringify(figures, undefined, 2)}\n`)
 }
+if (values.page) await writePage(figures)
 if (isWanted('connect')) {
   const reached = await benchConnect({ rounds, seconds: Number(values.seconds) })
   if (!reached) process.exitCode = 1

@@ -5,6 +5,8 @@ export interface Figure {
   readonly value: number
   readonly unit: string
   readonly goal?: Goal
+  /** Number of resources, where cost may grow with it. */
+  readonly n?: number
 }
 
 /** A bound that a figure is to keep. */

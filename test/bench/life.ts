@@ -69,7 +69,7 @@ export async function benchLife(cluster: BenchCluster, life: Life): Promise<Figu
   const operator = await start()
   try {
     const actors = { operator, connect, namespace, life }
-    return [
+    const figures = [
       ...(await warmStart(actors, named('warm start'))),
       ...(await idlePolls(actors, named('idle poll'))),
       ...(await singleChanges(actors, named('one item changes'))),
@@ -82,6 +82,7 @@ export async function benchLife(cluster: BenchCluster, life: Life): Promise<Figu
         unit: 'MB',
       },
     ]
+    return figures.map((figure) => ({ ...figure, n: items }))
   } finally {
     await operator.stop()
   }

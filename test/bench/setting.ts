@@ -15,10 +15,14 @@ export interface BenchCluster extends AsyncDisposable {
   namespace(name: string): Promise<Cluster>
 }
 
-/** Builds the program and starts the control plane. */
-export async function startBenchCluster(): Promise<BenchCluster> {
-  tell('building the program and starting a control plane')
+/** Builds the program that is measured. */
+export async function buildMeasured(): Promise<void> {
+  tell('building the program')
   await run(process.execPath, ['.ci/build.mjs'])
+}
+
+/** Starts the control plane. */
+export async function startBenchCluster(): Promise<BenchCluster> {
   const plane = await startControlPlane({ controllers: false })
   await applyCrd(plane.kubeconfig)
   const rest = adminRest(plane.kubeconfig)
