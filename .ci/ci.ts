@@ -20,6 +20,7 @@ const BUDGETS = {
   contract: 5,
   reliability: 6,
   'chart, image, node': 9,
+  bench: 4,
 } as const
 type Part = keyof typeof BUDGETS
 
@@ -57,6 +58,7 @@ const seconds: Record<Part, number> = {
   contract: 0,
   reliability: 0,
   'chart, image, node': 0,
+  bench: 0,
 }
 let passed = 0
 let failed = 0
@@ -160,6 +162,7 @@ await check('builds', 'the program is bundled', ['node', '.ci/build.mjs'])
 await measurePace()
 await test()
 await measurePace()
+await check('bench', 'speed, as ratios', ['node', 'test/bench/bench.ts', 'gate'])
 await check('lint and unit', 'lint and layer rules', ['oxlint', '--type-aware', '--deny-warnings'])
 await check('lint and unit', 'types', ['tsc', '-p', '.'])
 await check('lint and unit', 'format', ['biome', 'format', '.'])

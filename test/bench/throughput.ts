@@ -35,7 +35,7 @@ interface Times {
 
 /** Far more than it takes. */
 const SYNC_MS = 1_200_000
-const LOOK_MS = 100
+const LOOK_MS = 200
 const NAMESPACES = 10
 /** Percent of the bare loop's rate at least; times the incumbent's rate at least. */
 const GOALS = { bare: 85, incumbent: 4 } as const

@@ -117,9 +117,6 @@ export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
     if (vault && policy().allows(namespace, vault)) await lists.recent(vault, signal)
   }
 
-  /** What {@link Catalog.refresh} saw last. */
-  let seen: { readonly names: string; readonly lists: number } | undefined
-
   return {
     peek,
     async resolve(question, signal) {
@@ -137,26 +134,35 @@ export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
       }
       return peek(question) ?? { kind: 'no-vault' }
     },
-    async refresh(used, signal, onMoved) {
-      const all = await vaults.list(signal)
-      lists.prune(used)
-      const due = all.filter((vault) => used.has(vault.id) && lists.isDue(vault))
-      let isListed = false
-      // A vault that cannot be listed leaves its outage behind, and keeps nobody waiting.
-      const listing = Promise.allSettled(due.map((vault) => lists.list(vault, signal))).then(() => {
-        isListed = true
-      })
-      const end = clock.now() + GRACE_MS
-      do {
-        await Promise.race([listing, sleep(clock, SLICE_MS, signal)])
-        signal.throwIfAborted()
-        // Lists that were made for questions since the last look show changes, too.
-        const now = { names: namesOf(all), lists: lists.made() }
-        if (seen?.names !== now.names || seen.lists !== now.lists) onMoved()
-        seen = now
-      } while (!isListed && clock.now() < end)
-    },
+    refresh: createLook(vaults, lists, clock),
     ...lastingFailures(vaults, lists),
+  }
+}
+
+/** {@link Catalog.refresh} */
+function createLook(
+  vaults: ReturnType<typeof createVaults>,
+  lists: ReturnType<typeof createLists>,
+  clock: Clock,
+): Catalog['refresh'] {
+  let seen: { readonly names: string; readonly lists: number } | undefined
+  return async (used, signal, onMoved) => {
+    const all = await vaults.list(signal)
+    lists.prune(used)
+    const due = all.filter((vault) => used.has(vault.id) && lists.isDue(vault))
+    // A vault that cannot be listed leaves its outage behind, and keeps nobody waiting.
+    const listing = Promise.allSettled(due.map((vault) => lists.list(vault, signal)))
+    const whole = listing.then(() => true)
+    const end = clock.now() + GRACE_MS
+    let isWhole: boolean
+    do {
+      isWhole = await Promise.race([whole, sleep(clock, SLICE_MS, signal).then(() => false)])
+      signal.throwIfAborted()
+      // Lists that were made for questions since the last look show changes, too.
+      const now = { names: namesOf(all), lists: lists.made() }
+      if (seen?.names !== now.names || seen.lists !== now.lists) onMoved()
+      seen = now
+    } while (!isWhole && clock.now() < end)
   }
 }
 
