@@ -6,22 +6,26 @@ import { existsSync } from 'node:fs'
 import { mkdir, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import process from 'node:process'
-import { aptInstall } from './apt.ts'
-import { dockerAnswers } from './docker.ts'
+import { dockerAnswers, startDocker } from './docker.ts'
+import { installNodePrograms } from './node.ts'
 import { which } from './processes.ts'
 import { runToEnd } from './run.ts'
 
 /** Why the image cannot be tested on this machine; undefined where it can. */
 export async function whyNoImage(): Promise<string | undefined> {
-  return (await dockerAnswers()) ? undefined : whyNoContainers()
+  if (await dockerAnswers()) return undefined
+  return (
+    (await whyNoContainers()) ?? failureOf(async () => (await startDocker())[Symbol.asyncDispose]())
+  )
 }
 
 /** Why no node can be started on this machine; undefined where one can. */
 export async function whyNoNode(): Promise<string | undefined> {
-  const reason = await whyNoContainers()
+  const reason = (await whyNoContainers()) ?? (await whyNoImage())
   if (reason !== undefined) return reason
   if (!(await which('go'))) return 'there is no Go to build a kubelet with'
-  if (!(await which('iptables'))) await aptInstall('iptables', 'run the tests as root')
+  const missing = await failureOf(installNodePrograms)
+  if (missing !== undefined) return missing
   const rules = await runToEnd('iptables', ['--table', 'nat', '--list', 'PREROUTING'])
   return rules.code === 0 ? undefined : `iptables: ${rules.err.trim()}`
 }
@@ -35,11 +39,17 @@ async function whyNoContainers(): Promise<string | undefined> {
   // Version 1 has a hierarchy for each controller.
   const root = existsSync('/sys/fs/cgroup/memory') ? '/sys/fs/cgroup/memory' : '/sys/fs/cgroup'
   const group = path.join(root, `keyferry-${process.pid}`)
-  try {
+  return failureOf(async () => {
     await mkdir(group)
     await rmdir(group)
+  })
+}
+
+async function failureOf(attempt: () => Promise<unknown>): Promise<string | undefined> {
+  try {
+    await attempt()
+    return undefined
   } catch (error) {
-    return `control groups: ${(error as Error).message}`
+    return (error as Error).message
   }
-  return undefined
 }

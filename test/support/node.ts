@@ -31,11 +31,16 @@ export interface Node extends AsyncDisposable {
   importImage(archive: string): Promise<void>
 }
 
-/** @throws Error that says what is missing, where no node can be started */
-export async function startNode(): Promise<Node> {
+/** Installs what a node is made of besides Kubernetes, where it is not there. */
+export async function installNodePrograms(): Promise<void> {
   if (!(await which('containerd'))) await aptInstall('containerd', INSTEAD)
   if (!existsSync(PLUGINS)) await aptInstall('containernetworking-plugins', INSTEAD)
   if (!(await which('iptables'))) await aptInstall('iptables', INSTEAD)
+}
+
+/** @throws Error that says what is missing, where no node can be started */
+export async function startNode(): Promise<Node> {
+  await installNodePrograms()
   const assets = await findNodeAssets()
   await using started = new AsyncDisposableStack()
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-node-'))
