@@ -2,7 +2,7 @@
 
 import process from 'node:process'
 
-const tty = process.stderr.isTTY === true
+const tty = process.stderr.isTTY
 const QUIET_MS = 2_000
 const HEARTBEAT_MS = tty ? 500 : 15_000
 
