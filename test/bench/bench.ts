@@ -6,7 +6,8 @@
  *   npm run bench                         everything
  *   npm run bench -- throughput life      some parts of it
  *   npm run bench -- throughput --items 5000 --rounds 1
- *   npm run bench -- growth               how cost grows with the number of resources
+ *   npm run bench -- growth               how cost grows with the number of resources (--counts)
+ *   npm run bench -- profile              flame pictures of where the operator's time goes
  *   npm run bench -- gate                 the quick one of .ci/run, which judges ratios alone
  *   npm run bench -- --json FILE --page   writes the figures to a file, and docs/performance.md
  *
@@ -22,6 +23,7 @@ import { benchLife } from './life.ts'
 import { pass } from './gate.ts'
 import { benchMemory } from './memory.ts'
 import { writePage } from './page.ts'
+import { benchProfile } from './profile.ts'
 import { type BenchCluster, buildMeasured, startBenchCluster } from './setting.ts'
 import { benchThroughput } from './throughput.ts'
 import { benchVaults } from './vaults.ts'
@@ -31,6 +33,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     items: { type: 'string' },
+    counts: { type: 'string', default: '100,1000,5000,10000' },
     rounds: { type: 'string', default: '3' },
     latency: { type: 'string', default: '2' },
     seconds: { type: 'string', default: '2' },
@@ -40,7 +43,6 @@ const { values, positionals } = parseArgs({
 })
 const rounds = Number(values.rounds)
 const items = (usual: number) => Number(values.items ?? usual)
-const GROWTH = [100, 1_000, 5_000, 10_000]
 
 /** Runs something on a control plane of its own: what one part leaves behind is in nobody's way. */
 async function alone(measure: (cluster: BenchCluster) => Promise<Figure[]>): Promise<Figure[]> {
@@ -67,11 +69,12 @@ const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   memory: () => alone((cluster) => benchMemory(cluster, { few: 1_000, many: items(5_000) })),
   async growth() {
     const figures: Figure[] = []
-    for (const count of GROWTH) {
+    for (const count of values.counts.split(',').map(Number)) {
       figures.push(...(await throughput(count, 1)), ...(await life(count)))
     }
     return figures
   },
+  profile: () => alone((cluster) => benchProfile(cluster, items(1_000))),
   gate: async () => [
     ...(await throughput(500, 3)),
     ...(await alone((cluster) =>
@@ -80,7 +83,7 @@ const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   ],
 }
 /** Parts that run by their names only: what they measure, others measure more thoroughly. */
-const BY_NAME = new Set(['growth', 'gate'])
+const BY_NAME = new Set(['growth', 'profile', 'gate'])
 
 const unknown = positionals.filter((name) => !(name in PARTS) && name !== 'connect')
 if (unknown.length > 0) {

@@ -101,14 +101,19 @@ export async function startMeasured(
   kubeconfig: string,
   connect: BenchConnect,
   namespace: string,
-  options: { readonly env?: Readonly<Record<string, string>>; readonly ready?: boolean } = {},
+  options: {
+    readonly env?: Readonly<Record<string, string>>
+    /** Of Node, besides the image's. */
+    readonly flags?: readonly string[]
+    readonly ready?: boolean
+  } = {},
 ): Promise<OperatorProcess> {
   const { flags, env } = await imageSettings()
   return startOperator({
     kubeconfig,
     connect: connect.url,
     namespace,
-    flags,
+    flags: [...flags, ...(options.flags ?? [])],
     env: { ...env, CONCURRENCY: String(CONCURRENCY), LOG_LEVEL: 'warn', ...options.env },
     ready: options.ready ?? true,
   })
