@@ -43,10 +43,15 @@ function buildStage(docker: Docker): Promise<string> {
       await place(root, (await which(program)) ?? '', `/bin/${program}`)
     }
     await symlink('../../bin/env', path.join(root, 'usr/bin/env'))
-    const npm = path.join((await run('npm', ['root', '--global'])).trim(), 'npm')
-    await cp(npm, path.join(root, 'usr/lib/npm'), { recursive: true })
+    await cp(await folderOfNpm(), path.join(root, 'usr/lib/npm'), { recursive: true })
     await symlink('../lib/npm/bin/npm-cli.js', path.join(root, 'usr/bin/npm'))
   })
+}
+
+/** As npm itself tells it: it need not be where the Node that runs it has its global packages. */
+async function folderOfNpm(): Promise<string> {
+  const program = (await run('npm', ['exec', '--call', 'printenv npm_execpath'])).trim()
+  return path.dirname(path.dirname(program))
 }
 
 /** Builds an image that sleeps until it is killed. */
