@@ -7,6 +7,7 @@
  * a candidate measures how long it has seen the Lease unchanged.
  * Source: client-go `tools/leaderelection`, whose times these are.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { isKeyferryError, KeyferryError } from '../errors.ts'
 import { type Clock, sleep } from './clock.ts'
 import {
@@ -33,16 +34,26 @@ export const LEASE_MS = 15_000
 const RENEW_DEADLINE_MS = 10_000
 const RETRY_MS = 2_000
 /** Milliseconds between two looks of a candidate: a Lease that is given back is soon taken. */
-const LOOK_MS = 1_000
+export const LOOK_MS = 1_000
 /** Milliseconds for giving the Lease back: the process is about to end. */
 const RELEASE_MS = 1_500
+/** Tries of one renewal: those who hold a Lease together renew it at the same moment at times. */
+const MAX_REWRITES = 4
 /** Milliseconds before the deadline in which no write is started any more. */
 const MARGIN_MS = 5_000
+
+/** Annotation of a Lease by which another process asks its holder to hand it over: its identity. */
+export const WANTED_BY = 'keyferry.dev/wanted-by'
 
 /** The Lease as it was read. */
 export interface LeaseView {
   /** As read: what others put there stays. */
-  readonly metadata: { readonly resourceVersion: string }
+  readonly metadata: {
+    readonly resourceVersion: string
+    readonly annotations?: Readonly<Record<string, string>>
+  }
+  /** What its holder wrote: the same as before means that it was not renewed. */
+  readonly spec: LeaseSpec
   /** Empty: released. */
   readonly holder: string
   readonly durationMs: number
@@ -92,8 +103,36 @@ export interface Term {
   readonly signal: AbortSignal
   /** Whether a write may still be started. */
   isWritable(): boolean
-  /** Gives the Lease back, so that somebody else can take it at once. */
-  release(): Promise<void>
+  /** Who asks for the Lease, as the last renewal saw it. */
+  wantedBy(): string | undefined
+  /**
+   * Gives the Lease back, so that somebody else can take it at once.
+   *
+   * @param heir identity of the one who gets it; anybody unless told
+   */
+  release(heir?: string): Promise<void>
+}
+
+/** What a candidate found. */
+export interface Look {
+  /** The term that it has begun, if the Lease could be had. */
+  readonly term: Term | undefined
+  /** Who holds the Lease otherwise; empty for nobody. */
+  readonly holder: string
+  /** Who has asked its holder for it. */
+  readonly wantedBy: string | undefined
+}
+
+/** One who wants a Lease. */
+export interface Candidate {
+  /**
+   * Looks once, and takes the Lease if it is free, expired, or already made over to this process.
+   *
+   * @returns undefined when that could not be found out
+   */
+  look(signal: AbortSignal): Promise<Look | undefined>
+  /** Asks the holder that the last look found to hand the Lease over. */
+  ask(signal: AbortSignal): Promise<void>
 }
 
 /**
@@ -105,25 +144,64 @@ export async function winElection(
   options: ElectionOptions,
   signal: AbortSignal,
 ): Promise<Term | undefined> {
-  const { clock, identity, onFailure } = options
-  let seen = { version: '', at: Number.NEGATIVE_INFINITY, durationMs: 0 }
+  const candidate = createCandidate(options)
   while (!signal.aborted) {
-    const asked = clock.now()
-    try {
-      const lease = await readLease(options, signal)
-      const version = lease?.metadata.resourceVersion ?? seen.version
-      if (lease && version !== seen.version) seen = { ...lease, version, at: asked }
-      const { at, durationMs } = seen
-      const step = leaseStep(lease, identity, { unchangedMs: asked - at, durationMs })
-      const held = step === 'wait' ? undefined : await writeLease(options, lease, identity, signal)
-      if (held) return hold(options, held, asked, signal)
-    } catch (error) {
-      // Somebody else was faster.
-      if (!isConflict(error) && !isAlreadyExists(error) && !signal.aborted) onFailure(error)
-    }
-    await sleep(clock, LOOK_MS, signal)
+    const look = await candidate.look(signal)
+    if (look?.term) return look.term
+    await sleep(options.clock, LOOK_MS, signal)
   }
   return undefined
+}
+
+/** A candidate; each term that it begins ends at the latest with the signal of that look. */
+export function createCandidate(options: ElectionOptions): Candidate {
+  const { clock, identity, onFailure } = options
+  let seen = { spec: {}, at: Number.NEGATIVE_INFINITY, durationMs: 0 }
+  let last: LeaseView | undefined
+
+  async function look(signal: AbortSignal): Promise<Look> {
+    const asked = clock.now()
+    const lease = await readLease(options, signal)
+    if (lease && !isDeepStrictEqual(lease.spec, seen.spec)) seen = { ...lease, at: asked }
+    last = lease
+    const { at, durationMs } = seen
+    const step = leaseStep(lease, identity, { unchangedMs: asked - at, durationMs })
+    const held = step === 'wait' ? undefined : await writeLease(options, lease, identity, signal)
+    return {
+      term: held && hold(options, held, asked, signal),
+      holder: lease?.holder ?? '',
+      wantedBy: lease && wantedBy(lease),
+    }
+  }
+
+  return {
+    async look(signal) {
+      try {
+        return await look(signal)
+      } catch (error) {
+        // Somebody else was faster.
+        if (!isConflict(error) && !isAlreadyExists(error) && !signal.aborted) onFailure(error)
+        return undefined
+      }
+    },
+    async ask(signal) {
+      if (last === undefined) return
+      const { metadata, spec } = last
+      const annotations = { ...metadata.annotations, [WANTED_BY]: identity }
+      const body = leaseBody({ ...metadata, annotations }, spec)
+      const path = objectPath(LEASES, options.lease)
+      try {
+        await options.rest.send({ method: 'PUT', path, body, timeoutMs: RETRY_MS }, signal)
+      } catch (error) {
+        // It was renewed, or is gone: the next look tells.
+        if (!isConflict(error) && !isNotFound(error) && !signal.aborted) onFailure(error)
+      }
+    },
+  }
+}
+
+function wantedBy({ metadata }: LeaseView): string | undefined {
+  return metadata.annotations?.[WANTED_BY]
 }
 
 /** Renews until the term ends: by `signal`, by a release, or because it could not be renewed. */
@@ -174,11 +252,12 @@ function hold(
     signal: over.signal,
     isWritable: () =>
       !over.signal.aborted && clock.now() - renewedAt < RENEW_DEADLINE_MS - MARGIN_MS,
-    async release() {
+    wantedBy: () => wantedBy(lease),
+    async release(heir = '') {
       over.abort()
       await renewing
       signal.removeEventListener('abort', stop)
-      await rewriteLease(options, lease, '', AbortSignal.timeout(RELEASE_MS)).catch(onFailure)
+      await rewriteLease(options, lease, heir, AbortSignal.timeout(RELEASE_MS)).catch(onFailure)
     },
   }
 }
@@ -195,14 +274,17 @@ async function rewriteLease(
   holder: string,
   signal: AbortSignal,
 ): Promise<LeaseView> {
-  try {
-    return await writeLease(options, lease, holder, signal)
-  } catch (error) {
-    if (!isConflict(error) && !isNotFound(error)) throw error
+  let now: LeaseView | undefined = lease
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await writeLease(options, now, holder, signal)
+    } catch (error) {
+      const moved = isConflict(error) || isNotFound(error) || isAlreadyExists(error)
+      if (!moved || tries === MAX_REWRITES) throw error
+    }
+    now = await readLease(options, signal)
+    if (now && now.holder !== options.identity) throw lost('somebody else holds it')
   }
-  const now = await readLease(options, signal)
-  if (now && now.holder !== options.identity) throw lost('somebody else holds it')
-  return writeLease(options, now, holder, signal)
 }
 
 function isLost(error: unknown): boolean {
@@ -219,15 +301,21 @@ function lost(why: string): KeyferryError {
   })
 }
 
+interface LeaseSpec {
+  readonly holderIdentity?: string
+  readonly leaseDurationSeconds?: number
+  readonly acquireTime?: string
+  readonly renewTime?: string
+  readonly leaseTransitions?: number
+}
+
 interface RawLease {
   readonly metadata: LeaseView['metadata']
-  readonly spec?: {
-    readonly holderIdentity?: string
-    readonly leaseDurationSeconds?: number
-    readonly acquireTime?: string
-    readonly renewTime?: string
-    readonly leaseTransitions?: number
-  }
+  readonly spec?: LeaseSpec
+}
+
+function leaseBody(metadata: object, spec: LeaseSpec): object {
+  return { apiVersion: apiVersionOf(LEASES), kind: LEASES.kind, metadata, spec }
 }
 
 /** A Lease as the API server gave it. */
@@ -235,6 +323,7 @@ export function parseLease(raw: unknown): LeaseView {
   const { metadata, spec = {} } = raw as RawLease
   return {
     metadata,
+    spec,
     holder: spec.holderIdentity ?? '',
     durationMs: (spec.leaseDurationSeconds ?? LEASE_MS / 1000) * 1000,
     renewedAt: Date.parse(spec.renewTime ?? '') || 0,
@@ -267,18 +356,13 @@ async function writeLease(
   const now = new Date(clock.wall()).toISOString().replace('Z', '000Z')
   const same = lease?.holder === holder
   const taken = lease !== undefined && !same && holder !== ''
-  const body = {
-    apiVersion: apiVersionOf(LEASES),
-    kind: LEASES.kind,
-    metadata: lease?.metadata ?? key,
-    spec: {
-      holderIdentity: holder,
-      leaseDurationSeconds: holder === '' ? 1 : LEASE_MS / 1000,
-      renewTime: now,
-      acquireTime: (same && lease.acquireTime) || now,
-      leaseTransitions: (lease?.transitions ?? 0) + (taken ? 1 : 0),
-    },
-  }
+  const body = leaseBody(lease ? metadataUnder(holder, lease) : key, {
+    holderIdentity: holder,
+    leaseDurationSeconds: holder === '' ? 1 : LEASE_MS / 1000,
+    renewTime: now,
+    acquireTime: (same && lease.acquireTime) || now,
+    leaseTransitions: (lease?.transitions ?? 0) + (taken ? 1 : 0),
+  })
   const request = lease
     ? ({ method: 'PUT', path: objectPath(LEASES, key) } as const)
     : ({ method: 'POST', path: collectionPath(LEASES, key.namespace) } as const)
@@ -286,12 +370,20 @@ async function writeLease(
   return parseLease(await rest.send({ ...request, body, timeoutMs }, signal))
 }
 
+/** Who asked the holder before asks no more once there is another. */
+function metadataUnder(holder: string, lease: LeaseView): LeaseView['metadata'] {
+  const { metadata } = lease
+  if (lease.holder === holder || wantedBy(lease) === undefined) return metadata
+  const { [WANTED_BY]: _asked, ...annotations } = metadata.annotations ?? {}
+  return { ...metadata, annotations }
+}
+
 /**
  * Refuses writes that would start too late in a term, or after it. Each is judged when it goes onto
  * the wire: a process that was paused would send what had waited for a socket before any timer of
  * its own tells it that the term is over.
  */
-export function guardWrites(rest: KubeRest, term: Term): KubeRest {
+export function guardWrites(rest: KubeRest, term: Pick<Term, 'isWritable'>): KubeRest {
   const check = () => {
     if (!term.isWritable()) throw lost('its renewal is overdue')
   }

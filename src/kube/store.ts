@@ -22,7 +22,8 @@ export interface Store<T extends Tracked> {
   observe(object: T): void
   /** Takes in that the object with this uid is gone, as a GET or DELETE answered. */
   forget(key: ObjectKey, uid: string): void
-  subscribe(listener: ChangeListener<T>): void
+  /** Tells all that is held, as if it came just now, then each change. @returns ends that */
+  subscribe(listener: ChangeListener<T>): () => void
   /**
    * A sink for the events of one list-watch, of all namespaces or of one: several may feed one
    * store.
@@ -129,7 +130,7 @@ type View<T extends Tracked> = ReturnType<typeof createView<T>>
 function createView<T extends Tracked>(indexers: Indexers<T>) {
   const objects = new Map<string, T>()
   const indexes = createIndexes(indexers)
-  const listeners: ChangeListener<T>[] = []
+  const listeners = new Set<ChangeListener<T>>()
   /** UIDs of objects that are gone, of which a feed may still tell older news. */
   const buried = new Set<string>()
 
@@ -151,7 +152,11 @@ function createView<T extends Tracked>(indexers: Indexers<T>) {
     get size() {
       return objects.size
     },
-    subscribe: (listener: ChangeListener<T>) => void listeners.push(listener),
+    subscribe(listener: ChangeListener<T>) {
+      for (const object of objects.values()) listener(undefined, object)
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
     /** Takes the object in unless a younger one is held. */
     put(object: T): void {
       const key = keyOf(object)

@@ -1,6 +1,7 @@
 /**
  * The rights that an installation needs, as data: what `deploy/` grants, which a test compares.
  */
+import { shardLease } from '../kube/shards.ts'
 import type { Settings } from '../settings/settings.ts'
 
 /** One right. */
@@ -51,13 +52,15 @@ const EVERYWHERE: readonly Right[] = [
  * @param home the operator's own namespace
  */
 export function rightsFor(
-  settings: Pick<Settings, 'watchNamespaces' | 'instance' | 'dryRun'>,
+  settings: Pick<Settings, 'watchNamespaces' | 'instance' | 'dryRun' | 'shards'>,
   home: string,
 ): Grant[] {
-  const { watchNamespaces, instance: name, dryRun } = settings
+  const { watchNamespaces, instance, dryRun, shards } = settings
+  const ofShards = Array.from({ length: shards }, (_, shard) => shardLease(instance, shard))
+  const leases = shards === 1 ? [instance] : [instance, ...ofShards]
   const election = [
     ...rights('coordination.k8s.io', 'leases', 'create'),
-    ...rights('coordination.k8s.io', 'leases', 'update', { name }),
+    ...leases.flatMap((name) => rights('coordination.k8s.io', 'leases', 'update', { name })),
   ]
   const grants: Grant[] =
     watchNamespaces === undefined
@@ -70,7 +73,7 @@ export function rightsFor(
             namespace,
             rights: [...SERVED, ...rights('', 'namespaces', 'get')],
           })),
-          { namespace: home, rights: [...election, ...ownRights(name)] },
+          { namespace: home, rights: [...election, ...ownRights(instance)] },
         ]
   return dryRun ? grants.map(readsOnly).filter(({ rights: some }) => some.length > 0) : grants
 }

@@ -1,23 +1,18 @@
 /**
  * Wires the operator: caches fill, an election is won, queues feed workers, one signal ends it all.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
 import { isKeyferryError, KeyferryError } from '../errors.ts'
 import { type Clock, sleep, systemClock } from '../kube/clock.ts'
 import { type Access, loadAccess } from '../kube/config.ts'
 import type { Crd } from '../kube/crd.ts'
-import { guardWrites, type Term, winElection } from '../kube/lease.ts'
-import { createQueue, type KeyedQueue } from '../kube/queue.ts'
-import { keyOf, parseKey } from '../kube/resource.ts'
 import { createRest, type KubeRest } from '../kube/rest.ts'
 import { parseSelector, type Selector } from '../kube/selector.ts'
 import { isForbidden, isNotFound } from '../kube/status.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createMetrics, type Metrics, type ResourceState } from '../telemetry/metrics.ts'
-import { rolloutKey } from './debts.ts'
+import { createConnect, type Connect } from './connect.ts'
 import { createOwnVersions, type OwnVersions } from './intake/history.ts'
-import { PRIORITY, subscribe } from './intake/keys.ts'
 import {
   createViews,
   runWatches,
@@ -27,14 +22,12 @@ import {
   watchWorkloads,
 } from './intake/views.ts'
 import { type Claim, conditionOf } from './item.ts'
-import { findDigestKey, type KeyLocation, loadDigestKey } from './key.ts'
-import { type DigestKey, digestKey } from './plan/digest.ts'
 import { WORKLOAD_RESOURCES, type WorkloadKind } from './plan/workload.ts'
 import { openPolicyFile, type PolicyFile } from './policy-file.ts'
+import { QUEUES, type Queues } from './queues.ts'
 import { createReporter, type Reporter } from './report.ts'
 import { requireSchema } from './schema.ts'
-import { createConnect, type Connect } from './connect.ts'
-import { startWork } from './work.ts'
+import { workInTerms } from './terms.ts'
 
 /** What the operator is given from outside. */
 export interface OperatorInput {
@@ -61,22 +54,12 @@ export interface Operator {
   readonly ended: Promise<void>
 }
 
-/** The queues: what to look at next. */
-export interface Queues {
-  /** Claims of resources. */
-  readonly resources: KeyedQueue
-  /** Claims of annotated workloads. */
-  readonly workloads: KeyedQueue
-  readonly debts: KeyedQueue
-  readonly rollouts: KeyedQueue
-  readonly releases: KeyedQueue
-}
-
 /** Everything that exists from the start. */
 export interface Parts extends OperatorInput {
   readonly clock: Clock
   readonly random: () => number
-  readonly queues: Queues
+  /** The queues of the terms under way. */
+  readonly queues: Set<Queues>
   readonly metrics: Metrics
   readonly views: Views
   readonly versions: OwnVersions
@@ -88,21 +71,13 @@ export interface Parts extends OperatorInput {
   readonly rest: KubeRest
   /** The operator's own namespace. */
   readonly namespace: string
-  readonly enter: (phase: Phase) => void
+  /** Told how many shards this process works; all work is one where it is not divided. */
+  readonly holds: (shards: number) => void
 }
 
-/** Back-off of claims: quick at first, at most twelve tries an hour. */
-const CLAIM_BACKOFF = { firstMs: 500, maxMs: 300_000 }
-const RESTART_BACKOFF = { firstMs: 500, maxMs: 60_000 }
-const RESTART_WORKERS = 4
-/** Milliseconds between two runs that only tell: a mass of statuses is no reason to hurry. */
-const HOUSEKEEPING_MS = 100
-const KEY_RETRY_MS = 2_000
+const API_RETRY_MS = 2_000
 /** Milliseconds between two looks whether Argo Rollouts has been installed. */
 const ROLLOUTS_MS = 30_000
-
-/** Queues are fair between namespaces. */
-const groupOf = (key: string) => parseKey(key).namespace
 
 /**
  * Starts the operator; it runs until `signal` aborts.
@@ -113,11 +88,10 @@ const groupOf = (key: string) => parseKey(key).namespace
 export async function startOperator(input: OperatorInput, signal: AbortSignal): Promise<Operator> {
   const { settings, log, version } = input
   const [clock, random] = [systemClock, Math.random]
-  const queues = createQueues(clock, random, settings.concurrency)
+  const queues = new Set<Queues>()
   const views = createViews()
   const metrics = createMetrics({
-    waiting: () =>
-      Object.fromEntries(Object.entries(queues).map(([name, { waiting }]) => [name, waiting])),
+    waiting: () => waitingIn(queues),
     resources: () => [...views.claims.values()].map(stateOf),
   })
   metrics.pollInterval.set(settings.pollingIntervalMs / 1000)
@@ -135,13 +109,14 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     onAnswer: (method, status) => metrics.kubeRequests.inc({ method, status }),
   })
   let phase: Phase = 'starting'
-  const enter = (next: Phase) => {
-    phase = next
-    metrics.leader.set(phase === 'working' ? 1 : 0)
+  const holds = (shards: number) => {
+    phase = shards > 0 ? 'working' : 'standby'
+    metrics.leader.set(shards > 0 ? 1 : 0)
+    metrics.shardsHeld.set(shards)
   }
   const parts: Parts = {
     ...input,
-    enter,
+    holds,
     clock,
     random,
     queues,
@@ -158,6 +133,15 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
   return { metrics, phase: () => phase, ended: run(parts, signal) }
 }
 
+/** Keys that wait, by queue. */
+function waitingIn(all: Iterable<Queues>): Record<string, number> {
+  const counts = Object.fromEntries(QUEUES.map((name) => [name, 0]))
+  for (const queues of all) {
+    for (const name of QUEUES) counts[name] = (counts[name] ?? 0) + queues[name].waiting
+  }
+  return counts
+}
+
 function ownNamespace(settings: Settings, access: Access): string {
   return settings.ownNamespace ?? access.namespace
 }
@@ -171,23 +155,6 @@ function readSelector({ itemSelector }: Settings): Selector {
     const { message, remedy } = cause
     const text = `ITEM_SELECTOR cannot be used: ${message}`
     throw new KeyferryError('SETTING_INVALID', { message: text, remedy, retry: 'on-change', cause })
-  }
-}
-
-function createQueues(clock: Clock, random: () => number, concurrency: number): Queues {
-  const common = { clock, random, groupOf }
-  const priorities = Object.keys(PRIORITY).length
-  const ofClaims = { ...common, priorities, workers: concurrency, backoff: CLAIM_BACKOFF }
-  const claims = () => createQueue({ ...ofClaims, spacingMs: HOUSEKEEPING_MS })
-  const others = (workers: number, levels = 1) =>
-    createQueue({ ...common, priorities: levels, workers, backoff: RESTART_BACKOFF })
-  return {
-    resources: claims(),
-    workloads: claims(),
-    debts: others(RESTART_WORKERS),
-    rollouts: others(RESTART_WORKERS),
-    // What is being deleted goes first.
-    releases: others(1, 2),
   }
 }
 
@@ -220,15 +187,7 @@ function readOnly(rest: KubeRest): KubeRest {
 }
 
 async function run(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { log, views, queues, rest, versions } = parts
-  subscribe(views, {
-    resource: (key, priority) => queues.resources.add(key, { priority }),
-    workloads: (key, priority) => queues.workloads.add(key, { priority }),
-    debt: (key) => queues.debts.add(key),
-    release: (workload) =>
-      queues.releases.add(rolloutKey(workload), { priority: workload.deleting ? 0 : 1 }),
-    isOwnVersion: (secret) => versions.isKnown(secret),
-  })
+  const { log, views, rest, versions } = parts
   views.secrets.subscribe((before, after) => {
     if (before && !after) versions.forget(before)
   })
@@ -238,7 +197,7 @@ async function run(parts: Parts, signal: AbortSignal): Promise<void> {
   await Promise.race([synced(views), watching])
   if (!signal.aborted) {
     log.info({ resources: views.claims.size, secrets: views.secrets.size }, 'caches are complete')
-    parts.enter('standby')
+    parts.holds(0)
     await workInTerms(parts, signal)
   }
   await watching
@@ -273,7 +232,7 @@ async function presentKinds(parts: Parts, signal: AbortSignal): Promise<Workload
     } catch (error) {
       if (!signal.aborted) parts.log.warn({ error }, 'the API server cannot be asked yet')
     }
-    await sleep(parts.clock, KEY_RETRY_MS, signal)
+    await sleep(parts.clock, API_RETRY_MS, signal)
   }
   return []
 }
@@ -308,82 +267,4 @@ async function watchRolloutsLater(
   if (signal.aborted) return
   log.info('Argo Rollouts is there by now')
   await watchWorkloads(views, 'Rollout', deps, signal)
-}
-
-/** Works while this process holds the Lease, or without one where that is wanted. */
-async function workInTerms(parts: Parts, signal: AbortSignal): Promise<void> {
-  const { settings, rest, clock, log, namespace, enter } = parts
-  if (settings.dryRun) {
-    enter('working')
-    log.info('shadow mode: nothing is written')
-    // Of an installation that already works here: its Secrets are then known by their digests.
-    const present = await findDigestKey(rest, keyLocation(parts), signal).catch(() => undefined)
-    return startWork(parts, { rest, key: present ?? digestKey(randomBytes(32)) }, signal)
-  }
-  if (!settings.leaderElection) {
-    enter('working')
-    return workWithKey(parts, rest, signal)
-  }
-  const term = await winElection(
-    {
-      rest,
-      clock,
-      lease: { namespace, name: settings.instance },
-      identity: `${settings.podName ?? 'keyferry'}_${randomUUID()}`,
-      onFailure: (error) => log.warn({ error }, 'the Lease cannot be had or renewed'),
-    },
-    signal,
-  )
-  if (term === undefined) return
-  log.info({ lease: `${namespace}/${settings.instance}` }, 'holds the Lease and begins to work')
-  enter('working')
-  try {
-    await workWithKey(parts, guardWrites(rest, term), term.signal)
-  } finally {
-    enter('standby')
-  }
-  if (!signal.aborted) throw endOf(term)
-  await term.release()
-  log.info('the Lease is released')
-}
-
-/** A process that lost its Lease ends: what it knows may be out of date in ways it cannot see. */
-function endOf(term: Term): KeyferryError {
-  const { reason } = term.signal
-  if (isKeyferryError(reason)) return reason
-  return new KeyferryError('LEASE_LOST', {
-    message: 'the Lease is lost',
-    remedy: 'Nothing to do: the process ends and is started again as a candidate.',
-    retry: 'soon',
-  })
-}
-
-async function workWithKey(parts: Parts, rest: KubeRest, signal: AbortSignal): Promise<void> {
-  const key = await untilKey(parts, rest, signal)
-  if (key) await startWork(parts, { rest, key }, signal)
-}
-
-function keyLocation({ settings, namespace }: Parts): KeyLocation {
-  return { namespace, name: `${settings.instance}-digest-key` }
-}
-
-/** The key, as soon as the API server gives it: an operator waits for its API server. */
-async function untilKey(
-  parts: Parts,
-  rest: KubeRest,
-  signal: AbortSignal,
-): Promise<DigestKey | undefined> {
-  const { log, clock } = parts
-  const at = keyLocation(parts)
-  while (!signal.aborted) {
-    try {
-      return await loadDigestKey(rest, at, signal)
-    } catch (error) {
-      if (signal.aborted) break
-      if (!isKeyferryError(error) || error.code === 'INPUT_INVALID') throw error
-      log.warn({ error, secret: keyOf(at) }, 'cannot get the digest key yet')
-    }
-    await sleep(clock, KEY_RETRY_MS, signal)
-  }
-  return undefined
 }

@@ -5,21 +5,22 @@ import { randomUUID } from 'node:crypto'
 import { type Reconcile, runController } from '../kube/controller.ts'
 import { createPace } from '../kube/pace.ts'
 import type { KeyedQueue } from '../kube/queue.ts'
-import { keyOf } from '../kube/resource.ts'
+import { keyOf, parseKey } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
-import { createDebtMemory, createDebtReconcile, regarding } from './debts.ts'
+import { createDebtMemory, createDebtReconcile, regarding, rolloutKey } from './debts.ts'
 import { createBindings } from './intake/bindings.ts'
 import { type Catalog, createCatalog } from './intake/catalog.ts'
 import { type ClaimSource, resourceClaims, workloadClaims } from './intake/claims.ts'
 import { type ContentReader, createContentReader } from './intake/content.ts'
 import { createHistory, type History } from './intake/history.ts'
-import type { Priority } from './intake/keys.ts'
+import { type Priority, subscribe } from './intake/keys.ts'
 import { enqueueOutdated, type Lane, runPoll } from './intake/poll.ts'
 import { createIntake } from './intake/snapshot.ts'
 import type { Claim, ItemStatus } from './item.ts'
 import type { DigestKey } from './plan/digest.ts'
 import { PATIENCE_MS } from './plan/status.ts'
 import type { Policy } from './plan/types.ts'
+import { createQueues, type Queues } from './queues.ts'
 import { createReconcile } from './reconcile.ts'
 import { createReleaseReconcile } from './releases.ts'
 import { createRolloutReconcile } from './rollouts.ts'
@@ -28,19 +29,38 @@ import { createShadowReconcile } from './shadow.ts'
 import { createEventWriter, type EventWriter } from './write/event.ts'
 import { createWriter } from './write/write.ts'
 
+/** What the work of all shards shares. */
+export interface Sources {
+  readonly catalog: Catalog
+  readonly reader: ContentReader
+  /** The lanes under way: what the poll looks after. */
+  readonly lanes: Set<Lane>
+  /** Polls until `signal` aborts. */
+  run(signal: AbortSignal): Promise<void>
+}
+
 /** What a term in office adds. */
 export interface Office {
   /** Refuses writes outside of the term. */
   readonly rest: KubeRest
   readonly key: DigestKey
+  readonly sources: Sources
+  /** The namespaces that it is about. */
+  readonly serves: (namespace: string) => boolean
+  /** Its part of what the installation may do. */
+  readonly part: number
 }
+
+/** An office that is about everything. */
+export const ALL_NAMESPACES: Pick<Office, 'serves' | 'part'> = { serves: () => true, part: 1 }
 
 /** Debts closed in a minute: never urgent, so never many at once. */
 const CLOSINGS_PER_MINUTE = 600
 
-interface Tools extends Omit<Parts, 'rest'>, Office {
+interface Tools extends Omit<Parts, 'rest' | 'queues'>, Omit<Office, 'sources'> {
   readonly catalog: Catalog
   readonly reader: ContentReader
+  readonly queues: Queues
   readonly events: EventWriter
   readonly policy: Policy
   /** Of annotated workloads and their Secrets. */
@@ -48,13 +68,12 @@ interface Tools extends Omit<Parts, 'rest'>, Office {
   readonly control: (queue: KeyedQueue, reconcile: Reconcile) => Promise<void>
 }
 
-/** Works until `signal` aborts. */
-export async function startWork(parts: Parts, office: Office, signal: AbortSignal): Promise<void> {
-  const tools = assemble(parts, office, signal)
-  const { settings, queues, clock, random, catalog, report } = tools
-  const resources = resourceLane(tools)
-  const workloads = workloadLane(tools)
-  const lanes = [resources.lane, workloads.lane]
+/** @param rest for Events on the operator's own Pod */
+export async function openSources(parts: Parts, rest: KubeRest): Promise<Sources> {
+  const { settings, clock, random, connect, policyFile, report } = parts
+  const catalog = createCatalog({ client: connect, clock, policy: policyFile.current })
+  const lanes = new Set<Lane>()
+  const events = eventWriter(parts, rest)
   const poll = {
     catalog,
     lanes,
@@ -62,31 +81,68 @@ export async function startWork(parts: Parts, office: Office, signal: AbortSigna
     random,
     intervalMs: settings.pollingIntervalMs,
     staleMs: [PATIENCE_MS, settings.staleAfterMs],
-    onPoll: report.pollWith(tools),
+    onPoll: report.pollWith({ ...parts, events }),
     onCrash: (error: unknown) => report.crash('poll', error),
   }
   const onChange = () => enqueueOutdated({ catalog, lanes })
   const handlers = { onChange, onFailure: report.onPolicyFailure }
   // A candidate may have waited for hours: nothing is decided on the policy of then.
-  await parts.policyFile.reread(handlers)
-  await Promise.all([
-    tools.control(queues.resources, resources.reconcile),
-    tools.control(queues.workloads, workloads.reconcile),
-    ...(settings.dryRun ? [] : restarting(tools)),
-    runPoll(poll, signal),
-    parts.policyFile.follow(clock, handlers, signal),
-  ])
+  await policyFile.reread(handlers)
+  return {
+    catalog,
+    reader: createContentReader(connect),
+    lanes,
+    async run(signal) {
+      await Promise.all([runPoll(poll, signal), policyFile.follow(clock, handlers, signal)])
+    },
+  }
 }
 
-function assemble(parts: Parts, office: Office, signal: AbortSignal): Tools {
-  const { settings, clock, connect, policyFile, report, namespace } = parts
+/** Works until `signal` aborts. */
+export async function startWork(parts: Parts, office: Office, signal: AbortSignal): Promise<void> {
+  const { settings, clock, random, views, versions } = parts
+  const { serves, sources } = office
+  const queues = createQueues(clock, random, settings.concurrency)
+  const tools = assemble(parts, office, queues, signal)
+  const resources = resourceLane(tools)
+  const workloads = workloadLane(tools)
+  const lanes = [resources.lane, workloads.lane]
+  const isServed = (key: string) => serves(parseKey(key).namespace)
+  parts.queues.add(queues)
+  for (const lane of lanes) sources.lanes.add(lane)
+  const unsubscribe = subscribe(views, {
+    resource: (key, priority) => isServed(key) && queues.resources.add(key, { priority }),
+    workloads: (key, priority) => isServed(key) && queues.workloads.add(key, { priority }),
+    debt: (key) => isServed(key) && queues.debts.add(key),
+    release: (workload) =>
+      serves(workload.namespace) &&
+      queues.releases.add(rolloutKey(workload), { priority: workload.deleting ? 0 : 1 }),
+    isOwnVersion: (secret) => versions.isKnown(secret),
+  })
+  try {
+    await Promise.all([
+      tools.control(queues.resources, resources.reconcile),
+      tools.control(queues.workloads, workloads.reconcile),
+      ...(settings.dryRun ? [] : restarting(tools)),
+    ])
+  } finally {
+    unsubscribe()
+    for (const lane of lanes) sources.lanes.delete(lane)
+    parts.queues.delete(queues)
+  }
+}
+
+function assemble(parts: Parts, office: Office, queues: Queues, signal: AbortSignal): Tools {
+  const { settings, clock, report, namespace } = parts
   const { emptyValues, labelsNotCopied, staleAfterMs, restartOnRemap } = settings
+  const { sources, ...rest } = office
   return {
     ...parts,
-    ...office,
-    catalog: createCatalog({ client: connect, clock, policy: policyFile.current }),
-    reader: createContentReader(connect),
-    events: createEventWriter(office.rest, `keyferry-${randomUUID()}`, report.eventFailure),
+    ...rest,
+    queues,
+    catalog: sources.catalog,
+    reader: sources.reader,
+    events: eventWriter(parts, office.rest),
     policy: {
       emptyValues,
       labelsNotCopied,
@@ -101,6 +157,10 @@ function assemble(parts: Parts, office: Office, signal: AbortSignal): Tools {
   }
 }
 
+function eventWriter({ report }: Parts, rest: KubeRest): EventWriter {
+  return createEventWriter(rest, `keyferry-${randomUUID()}`, report.eventFailure)
+}
+
 interface WorkedLane {
   readonly lane: Lane
   readonly reconcile: Reconcile
@@ -108,8 +168,9 @@ interface WorkedLane {
 
 /** Claims of resources. */
 function resourceLane(tools: Tools): WorkedLane {
-  const { views, queues, clock } = tools
-  const keys = () => [...views.claims.values()].map(keyOf)
+  const { views, queues, clock, serves } = tools
+  const keys = () =>
+    [...views.claims.values()].filter(({ namespace }) => serves(namespace)).map(keyOf)
   return createLane(tools, queues.resources, {
     claims: resourceClaims(views),
     history: createHistory(clock),
@@ -120,13 +181,13 @@ function resourceLane(tools: Tools): WorkedLane {
 
 /** Claims of annotated workloads, among them those that ask for another item under one name. */
 function workloadLane(tools: Tools): WorkedLane {
-  const { views, queues, settings, events, selector } = tools
+  const { views, queues, settings, events, selector, serves } = tools
   const claims = workloadClaims(views, selector)
   const stores = Object.values(views.workloads)
   const keys = () =>
     stores.flatMap((store) =>
       [...store.values()].flatMap(({ namespace, asks }) =>
-        asks ? [`${namespace}/${asks.secretName}`] : [],
+        asks && serves(namespace) ? [`${namespace}/${asks.secretName}`] : [],
       ),
     )
   const lane = createLane(tools, queues.workloads, {
@@ -207,7 +268,7 @@ function restarting(tools: Tools): Promise<void>[] {
   })
   const rollouts = createRolloutReconcile({
     ...common,
-    pace: createPace(clock, settings.restartsPerMinute),
+    pace: createPace(clock, settings.restartsPerMinute * tools.part),
     onRestart: report.restart,
   })
   const releases = createReleaseReconcile({

@@ -31,6 +31,7 @@ export function loadSettings(
     return flags[key] || environment[info.name] || info.fallback
   }
   const read = createReader(text)
+  const leaderElection = read.boolean('leaderElection')
   const connectHost = text('connectHost')
   if (connectHost === undefined) {
     throw missing('connectHost', 'the address of the Connect server')
@@ -55,7 +56,7 @@ export function loadSettings(
     restartsPerMinute: read.number('restartsPerMinute'),
     emptyValues: read.boolean('allowEmptyValues'),
     staleAfterMs: read.number('staleAfter') * 1000,
-    concurrency: Math.trunc(read.number('concurrency')),
+    concurrency: read.integer('concurrency'),
     labelsNotCopied: read.list('labelsNotCopied'),
     logLevel: read.choice('logLevel', LOG_LEVELS),
     logFormat: read.choice('logFormat', LOG_FORMATS),
@@ -65,9 +66,21 @@ export function loadSettings(
     ownNamespace: text('ownNamespace'),
     podName: text('podName'),
     instance: text('instance') ?? '',
-    leaderElection: read.boolean('leaderElection'),
+    leaderElection,
+    shards: readShards(read, leaderElection),
     dryRun: read.boolean('dryRun'),
   }
+}
+
+/** @throws KeyferryError SETTING_INVALID for shards that nothing would divide */
+function readShards(read: ReturnType<typeof createReader>, leaderElection: boolean): number {
+  const shards = read.integer('shards')
+  if (shards === 1 || leaderElection) return shards
+  throw new KeyferryError('SETTING_INVALID', {
+    message: `SHARDS is ${shards}, but LEADER_ELECTION is false`,
+    remedy: 'Leave LEADER_ELECTION out: replicas divide the shards by Leases.',
+    retry: 'on-change',
+  })
 }
 
 function createReader(text: (key: SettingKey) => string | undefined) {
@@ -76,14 +89,16 @@ function createReader(text: (key: SettingKey) => string | undefined) {
       .split(',')
       .map((part) => part.trim())
       .filter((part) => part !== '')
+  const number = (key: KeyOf<'number'>): number => {
+    const { min, max, unit } = SETTINGS[key].kind
+    const value = /^\d+(\.\d+)?$/.test(text(key) ?? '') ? Number(text(key)) : Number.NaN
+    if (value >= min && value <= max) return value
+    throw invalid(key, `a number of ${unit} between ${min} and ${max}`)
+  }
   return {
     list,
-    number(key: KeyOf<'number'>): number {
-      const { min, max, unit } = SETTINGS[key].kind
-      const value = /^\d+(\.\d+)?$/.test(text(key) ?? '') ? Number(text(key)) : Number.NaN
-      if (value >= min && value <= max) return value
-      throw invalid(key, `a number of ${unit} between ${min} and ${max}`)
-    },
+    number,
+    integer: (key: KeyOf<'number'>): number => Math.trunc(number(key)),
     boolean(key: KeyOf<'boolean'>): boolean {
       const value = booleanOf(text(key))
       if (value === undefined) throw invalid(key, 'true or false')

@@ -36,6 +36,7 @@ export interface Settings {
   readonly podName: string | undefined
   readonly instance: string
   readonly leaderElection: boolean
+  readonly shards: number
   readonly dryRun: boolean
 }
 
@@ -158,7 +159,7 @@ export const SETTINGS = {
     name: 'RESTARTS_PER_MINUTE',
     kind: { type: 'number', min: 1, max: 60_000, unit: 'rollouts' },
     fallback: '60',
-    help: 'most rollouts started in a minute, evenly spaced',
+    help: 'most rollouts started in a minute, evenly spaced; with SHARDS each has its equal part',
   },
   allowEmptyValues: {
     name: 'ALLOW_EMPTY_VALUES',
@@ -176,7 +177,7 @@ export const SETTINGS = {
     name: 'CONCURRENCY',
     kind: { type: 'number', min: 1, max: 128, unit: 'resources' },
     fallback: '32',
-    help: 'resources worked at the same time; one namespace has half of it at most in each urgency',
+    help: 'resources worked at the same time, in each shard; one namespace has half of it at most in each urgency',
   },
   labelsNotCopied: {
     name: 'LABELS_NOT_COPIED',
@@ -227,6 +228,12 @@ export const SETTINGS = {
     kind: { type: 'boolean' },
     fallback: 'true',
     help: 'whether a Lease decides which of several replicas works',
+  },
+  shards: {
+    name: 'SHARDS',
+    kind: { type: 'number', min: 1, max: 64, unit: 'shards' },
+    fallback: '1',
+    help: 'parts that the namespaces are divided into, so that several replicas work at once; the same for all replicas',
   },
   dryRun: {
     name: 'DRY_RUN',

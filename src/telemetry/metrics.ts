@@ -26,6 +26,10 @@ export interface Metrics {
   readonly lastPoll: prom.Gauge
   /** Whether this process works, by holding the Lease or without an election: 1 or 0. */
   readonly leader: prom.Gauge
+  /** Shards that this process works; all work is one shard where it is not divided. */
+  readonly shardsHeld: prom.Gauge
+  /** Shards that the work is divided into. */
+  readonly shards: prom.Gauge
   /** Secrets by what shadow mode would do about them now. */
   readonly differences: prom.Gauge<'kind'>
   /** Exposition format of everything. */
@@ -75,7 +79,8 @@ export function createMetrics(gauges: Gauges): Metrics {
       for (const [queue, count] of Object.entries(gauges.waiting())) waiting.set({ queue }, count)
     },
   })
-  addResourceGauges(registers, gauges.resources)
+  let states: readonly ResourceState[] = []
+  addResourceGauges(registers, () => states)
   return {
     runs: counter('runs_total', 'Runs for a resource, by result and reason.', ['result', 'reason']),
     secretWrites: counter('secret_writes_total', 'Secrets written.', ['kind']),
@@ -105,8 +110,14 @@ export function createMetrics(gauges: Gauges): Metrics {
       'When the last poll ended that could list the vaults.',
     ),
     leader: gauge('leader', 'Whether this process works: one of several replicas does.'),
+    shardsHeld: gauge('shards_held', 'Shards that this process works.'),
+    shards: gauge('shards', 'Shards that the work is divided into.'),
     differences: gauge('shadow_differences', 'Secrets by what shadow mode would do.', ['kind']),
-    print: () => registry.metrics(),
+    print() {
+      // Once for all gauges: with thousands of resources that is most of a page's cost.
+      states = [...gauges.resources()]
+      return registry.metrics()
+    },
     contentType: registry.contentType,
   }
 }

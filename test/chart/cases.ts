@@ -76,6 +76,7 @@ export const CASES: Readonly<Record<string, Release>> = Object.fromEntries(
       fullnameOverride: 'secrets',
       commonLabels: { team: 'platform' },
       replicas: 3,
+      shards: 3,
       itemSelector: 'team in (a, b)',
       'image.repository': 'registry.example.com:5000/keyferry',
       'image.digest': `sha256:${'0'.repeat(64)}`,

@@ -66,9 +66,13 @@ export function userOf(namespace: string, name: string): string {
   return `system:serviceaccount:${namespace}:${name}`
 }
 
-/** Gives a ServiceAccount of the cluster's namespace rights in that namespace. */
-export async function grant(cluster: Cluster, name: string, rules: readonly Rule[]): Promise<void> {
-  const { namespace } = cluster
+/** Gives a ServiceAccount, of the cluster's namespace unless told, rights in that namespace. */
+export async function grant(
+  cluster: Cluster,
+  name: string,
+  rules: readonly Rule[],
+  namespace = cluster.namespace,
+): Promise<void> {
   await cluster.apply('roles', { metadata: { name }, rules })
   await cluster.apply('rolebindings', {
     metadata: { name },

@@ -129,16 +129,23 @@ export interface HeldTerm {
 /** Who held a Lease, in order; needs the bodies of requests. */
 export function termsOf(records: readonly AuditRecord[], name: string): HeldTerm[] {
   const terms: HeldTerm[] = []
+  let renewed: string | undefined
   for (const record of records) {
     if (record.resource !== 'leases' || record.name !== name || !isWrite(record)) continue
     // Its holder, who has not noticed yet, makes it again.
     if (record.verb === 'delete') continue
     const { user, answeredAt: since } = record
-    const { spec = {} } = (record.request ?? {}) as { spec?: { holderIdentity?: string } }
+    const { spec = {} } = (record.request ?? {}) as {
+      spec?: { holderIdentity?: string; renewTime?: string }
+    }
+    // Another process only asks its holder for the Lease.
+    if (spec.renewTime !== undefined && spec.renewTime === renewed) continue
+    renewed = spec.renewTime
     const holder = spec.holderIdentity ?? ''
     const last = terms.at(-1)
     if (last?.holder !== holder) terms.push({ user, holder, since, renewedAt: undefined })
-    else if (last.renewedAt === undefined) terms.splice(-1, 1, { ...last, renewedAt: since })
+    // A Lease that its former holder made over is its heir's from the first renewal.
+    else if (last.renewedAt === undefined) terms.splice(-1, 1, { ...last, user, renewedAt: since })
   }
   return terms
 }

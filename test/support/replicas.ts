@@ -15,7 +15,8 @@ import type { Stage } from './stage.ts'
 export const LEASE = 'keyferry'
 
 const ALL = ['*']
-const RIGHTS: readonly Rule[] = [
+/** Rights of a replica in a namespace: they are not what these tests are about. */
+export const RIGHTS: readonly Rule[] = [
   {
     apiGroups: ['', 'apps', 'onepassword.com', 'events.k8s.io', 'coordination.k8s.io'],
     resources: ALL,

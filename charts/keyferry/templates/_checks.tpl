@@ -23,7 +23,7 @@
 {{- fail "dryRun has no election, so several replicas would all do the same: set replicas=1." -}}
 {{- end -}}
 {{- range .Values.extraEnv -}}
-{{- if has .name (list "INSTANCE" "POD_NAME" "POD_NAMESPACE" "OP_CONNECT_HOST" "OP_CONNECT_TOKEN" "OP_CONNECT_TOKEN_FILE" "OP_CONNECT_CA_FILE" "VAULT_POLICY_FILE" "WATCH_NAMESPACE" "ITEM_SELECTOR" "DRY_RUN" "LEADER_ELECTION" "METRICS_ADDRESS" "PROBE_ADDRESS") -}}
+{{- if has .name (list "INSTANCE" "POD_NAME" "POD_NAMESPACE" "OP_CONNECT_HOST" "OP_CONNECT_TOKEN" "OP_CONNECT_TOKEN_FILE" "OP_CONNECT_CA_FILE" "VAULT_POLICY_FILE" "WATCH_NAMESPACE" "ITEM_SELECTOR" "DRY_RUN" "SHARDS" "LEADER_ELECTION" "METRICS_ADDRESS" "PROBE_ADDRESS") -}}
 {{- fail (printf "extraEnv sets %s, which the chart sets itself from other values." .name) -}}
 {{- end -}}
 {{- end -}}

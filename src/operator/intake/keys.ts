@@ -42,20 +42,29 @@ export interface KeySinks {
   readonly isOwnVersion: (secret: SecretMeta) => boolean
 }
 
-/** Feeds the sinks from the changes of the views, from now on. */
-export function subscribe(views: Views, sinks: KeySinks): void {
-  views.claims.subscribe((before, after) => claimChanged(views, sinks, { before, after }))
-  views.secrets.subscribe((before, after) => secretChanged(views, sinks, { before, after }))
-  for (const store of Object.values(views.workloads)) {
-    store.subscribe((before, after) => workloadChanged(views, sinks, { before, after }))
+/**
+ * Feeds the sinks with all that the views hold, then with their changes.
+ *
+ * @returns ends that
+ */
+export function subscribe(views: Views, sinks: KeySinks): () => void {
+  const ends = [
+    views.claims.subscribe((before, after) => claimChanged(views, sinks, { before, after })),
+    views.secrets.subscribe((before, after) => secretChanged(views, sinks, { before, after })),
+    ...Object.values(views.workloads).map((store) =>
+      store.subscribe((before, after) => workloadChanged(views, sinks, { before, after })),
+    ),
+    views.namespaces.subscribe((before, after) => {
+      if (before?.autoRestart === after?.autoRestart) return
+      const { name } = (after ?? before) as NamespaceView
+      for (const secret of views.secrets.values()) {
+        if (secret.namespace === name && RESTART in secret.annotations) sinks.debt(keyOf(secret))
+      }
+    }),
+  ]
+  return () => {
+    for (const end of ends) end()
   }
-  views.namespaces.subscribe((before, after) => {
-    if (before?.autoRestart === after?.autoRestart) return
-    const { name } = (after ?? before) as NamespaceView
-    for (const secret of views.secrets.values()) {
-      if (secret.namespace === name && RESTART in secret.annotations) sinks.debt(keyOf(secret))
-    }
-  })
 }
 
 interface Change<T> {

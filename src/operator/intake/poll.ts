@@ -21,7 +21,7 @@ export interface Lane {
 /** What the poll needs. */
 export interface PollDeps {
   readonly catalog: Catalog
-  readonly lanes: readonly Lane[]
+  readonly lanes: Iterable<Lane>
   readonly clock: Clock
   readonly random: () => number
   readonly intervalMs: number
@@ -77,7 +77,7 @@ async function pollOnce(deps: PollDeps, signal: AbortSignal): Promise<KeyferryEr
   const { catalog, lanes, clock, onPoll } = deps
   const started = clock.now()
   try {
-    const used = new Set(lanes.flatMap(({ bindings }) => [...bindings.vaults()]))
+    const used = new Set([...lanes].flatMap(({ bindings }) => [...bindings.vaults()]))
     await catalog.refresh(used, signal, () => enqueueOutdated(deps))
     onPoll(clock.now() - started, undefined)
   } catch (error) {

@@ -116,18 +116,25 @@ test('a list whose version went back is the truth: the cluster was restored', ()
   expect(contentOf(store)).toContain('team/a@51')
 })
 
-test('listeners hear what an object was and is, once for each change', () => {
+test('listeners hear what is there, then what an object was and is, once for each change', () => {
   const { store, take, list } = aStore('10', 'team/a@1')
   const heard: string[] = []
   const text = (one: Thing | undefined) => (one ? textOf(one) : 'nothing')
-  store.subscribe((before, after) => heard.push(`${text(before)} → ${text(after)}`))
+  const end = store.subscribe((before, after) => heard.push(`${text(before)} → ${text(after)}`))
   take({ kind: 'applied', object: thing('team/a@11') })
   store.observe(thing('team/a@11'))
   store.observe(thing('team/b@12'))
   take({ kind: 'applied', object: thing('team/b@12') })
   take({ kind: 'bookmark', resourceVersion: '13' })
   list('14', 'team/b@12')
-  expect(heard).toEqual(['team/a@1 → team/a@11', 'nothing → team/b@12', 'team/a@11 → nothing'])
+  end()
+  take({ kind: 'applied', object: thing('team/c@15') })
+  expect(heard).toEqual([
+    'nothing → team/a@1',
+    'team/a@1 → team/a@11',
+    'nothing → team/b@12',
+    'team/a@11 → nothing',
+  ])
 })
 
 test('an index finds objects by what they are now', () => {

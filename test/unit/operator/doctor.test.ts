@@ -5,7 +5,7 @@ import { examineClock } from '../../../src/operator/doctor.ts'
 import { type Right, rightsFor } from '../../../src/operator/rights.ts'
 import type { Rule } from '../../support/accounts.ts'
 
-const settings = { watchNamespaces: undefined, instance: 'keyferry', dryRun: false }
+const settings = { watchNamespaces: undefined, instance: 'keyferry', dryRun: false, shards: 1 }
 
 /** Rights of one kind of role in a manifest, as text. */
 function granted(file: string, kind: string): string[] {
@@ -50,6 +50,16 @@ describe('the rights that are asked about', () => {
     expect(needed(a?.rights)).toEqual(served)
     expect(needed(b?.rights)).toEqual(served)
     expect(needed(home?.rights)).toEqual(granted('deploy/overlays/namespaced/own.yaml', 'Role'))
+  })
+
+  test('of divided work are those of each Lease', () => {
+    const [, home] = rightsFor({ ...settings, shards: 2 }, 'keyferry')
+    expect(needed(home?.rights)).toEqual([
+      'create coordination.k8s.io leases ',
+      'update coordination.k8s.io leases keyferry',
+      'update coordination.k8s.io leases keyferry-shard-0',
+      'update coordination.k8s.io leases keyferry-shard-1',
+    ])
   })
 
   test('of shadow mode are to read', () => {

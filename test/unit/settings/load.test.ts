@@ -53,6 +53,7 @@ test('little has to be set', () => {
     podName: undefined,
     instance: 'keyferry',
     leaderElection: true,
+    shards: 1,
     dryRun: false,
   } satisfies Settings)
 })
@@ -75,6 +76,7 @@ test('everything can be set', () => {
     PROBE_ADDRESS: '[::1]:9000',
     POD_NAMESPACE: 'own',
     INSTANCE: 'second',
+    SHARDS: '8',
   })
   expect(settings).toMatchObject({
     connectCaFile: '/ca.pem',
@@ -93,7 +95,13 @@ test('everything can be set', () => {
     probeAddress: { host: '::1', port: 9000 },
     ownNamespace: 'own',
     instance: 'second',
+    shards: 8,
   })
+})
+
+test('shards that nothing would divide are refused', () => {
+  expect(() => load({ SHARDS: '2', LEADER_ELECTION: 'false' })).toThrow('LEADER_ELECTION is false')
+  expect(load({ LEADER_ELECTION: 'false' }).shards).toBe(1)
 })
 
 test('a flag goes before the environment, and an empty text is as none', () => {
