@@ -191,11 +191,17 @@ function drawPanel(panel: Panel): Promise<string> | string {
 }
 
 async function drawStat(panel: Panel): Promise<string> {
-  const [one] = await ask('query', { query: bound(panel.targets[0]?.expr ?? ''), time: `${ended}` })
   const { width, height } = sizeOf(panel)
-  return framed(panel, [
-    `<text x="${width / 2}" y="${height * 0.72}" font-size="40" text-anchor="middle" fill="#111">${one?.value[1] ?? 'no data'}</text>`,
-  ])
+  const cell = width / panel.targets.length
+  const parts = panel.targets.map(async ({ expr, legendFormat }, n) => {
+    const [one] = await ask('query', { query: bound(expr), time: `${ended}` })
+    const x = cell * (n + 0.5)
+    return [
+      `<text x="${x}" y="${height * 0.66}" font-size="${one ? 40 : 20}" text-anchor="middle" fill="#111">${one?.value[1] ?? 'no data'}</text>`,
+      `<text x="${x}" y="${height * 0.88}" font-size="12" text-anchor="middle" fill="#555">${escapeXml(legendFormat)}</text>`,
+    ]
+  })
+  return framed(panel, (await Promise.all(parts)).flat())
 }
 
 async function drawTable(panel: Panel): Promise<string> {
