@@ -191,8 +191,11 @@ function createView<T extends Tracked>(indexers: Indexers<T>) {
 }
 
 function createIndexes<T>(indexers: Indexers<T>) {
-  const indexes = new Map(Object.keys(indexers).map((name) => [name, new Map<string, Set<T>>()]))
-  function* placesOf(object: T): Generator<[Map<string, Set<T>>, string]> {
+  // Nearly every value files one object, and a set of one takes many times its memory.
+  const indexes = new Map(
+    Object.keys(indexers).map((name) => [name, new Map<string, T | Set<T>>()]),
+  )
+  function* placesOf(object: T): Generator<[Map<string, T | Set<T>>, string]> {
     for (const [name, entries] of indexes) {
       for (const value of indexers[name]?.(object) ?? []) yield [entries, value]
     }
@@ -201,17 +204,22 @@ function createIndexes<T>(indexers: Indexers<T>) {
     add(object: T): void {
       for (const [entries, value] of placesOf(object)) {
         const found = entries.get(value)
-        if (found) found.add(object)
-        else entries.set(value, new Set([object]))
+        if (found === undefined) entries.set(value, object)
+        else if (found instanceof Set) found.add(object)
+        else if (found !== object) entries.set(value, new Set([found, object]))
       }
     },
     remove(object: T): void {
       for (const [entries, value] of placesOf(object)) {
         const found = entries.get(value)
-        found?.delete(object)
-        if (found?.size === 0) entries.delete(value)
+        if (found instanceof Set) found.delete(object)
+        if (found === object || (found instanceof Set && found.size === 0)) entries.delete(value)
       }
     },
-    find: (name: string, value: string): readonly T[] => [...(indexes.get(name)?.get(value) ?? [])],
+    find(name: string, value: string): readonly T[] {
+      const found = indexes.get(name)?.get(value)
+      if (found === undefined) return []
+      return found instanceof Set ? [...found] : [found]
+    },
   }
 }

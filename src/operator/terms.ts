@@ -57,11 +57,11 @@ async function workWith(
   { rest, key }: { readonly rest: KubeRest; readonly key: DigestKey },
   signal: AbortSignal,
 ): Promise<void> {
-  const sources = await openSources(parts, rest)
+  const sources = await openSources(parts, rest, signal)
   const office = { rest, key, sources, ...ALL_NAMESPACES }
   parts.holds(1)
   try {
-    await Promise.all([sources.run(signal), startWork(parts, office, signal)])
+    await Promise.all([sources.run(), startWork(parts, office, signal)])
   } finally {
     parts.holds(0)
   }
@@ -83,10 +83,10 @@ async function joinShards(parts: Parts, mandate: Mandate): Promise<Member> {
   const key = await untilKey(parts, shared, mandate.signal)
   // The end of the mandate: there is nothing left to take part in.
   if (key === undefined) return { ended: Promise.resolve(), work: () => Promise.resolve() }
-  const sources = await openSources(parts, shared)
+  const sources = await openSources(parts, shared, mandate.signal)
   const held = new Set<number>()
   return {
-    ended: sources.run(mandate.signal),
+    ended: sources.run(),
     async work(shard, { signal, ...term }) {
       holds(held.add(shard).size)
       log.info({ shard, shards, held: held.size }, 'holds the Lease of a shard and works it')

@@ -35,8 +35,8 @@ export interface Sources {
   readonly reader: ContentReader
   /** The lanes under way: what the poll looks after. */
   readonly lanes: Set<Lane>
-  /** Polls until `signal` aborts. */
-  run(signal: AbortSignal): Promise<void>
+  /** Polls until they end. */
+  run(): Promise<void>
 }
 
 /** What a term in office adds. */
@@ -68,10 +68,17 @@ interface Tools extends Omit<Parts, 'rest' | 'queues'>, Omit<Office, 'sources'> 
   readonly control: (queue: KeyedQueue, reconcile: Reconcile) => Promise<void>
 }
 
-/** @param rest for Events on the operator's own Pod */
-export async function openSources(parts: Parts, rest: KubeRest): Promise<Sources> {
+/**
+ * @param rest for Events on the operator's own Pod
+ * @param signal ends the reads that all shards share, and the poll
+ */
+export async function openSources(
+  parts: Parts,
+  rest: KubeRest,
+  signal: AbortSignal,
+): Promise<Sources> {
   const { settings, clock, random, connect, policyFile, report } = parts
-  const catalog = createCatalog({ client: connect, clock, policy: policyFile.current })
+  const catalog = createCatalog({ client: connect, clock, policy: policyFile.current, end: signal })
   const lanes = new Set<Lane>()
   const events = eventWriter(parts, rest)
   const poll = {
@@ -90,9 +97,9 @@ export async function openSources(parts: Parts, rest: KubeRest): Promise<Sources
   await policyFile.reread(handlers)
   return {
     catalog,
-    reader: createContentReader(connect),
+    reader: createContentReader(connect, signal),
     lanes,
-    async run(signal) {
+    async run() {
       await Promise.all([runPoll(poll, signal), policyFile.follow(clock, handlers, signal)])
     },
   }

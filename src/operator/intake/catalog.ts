@@ -12,6 +12,7 @@ import type { Resolution } from '../plan/types.ts'
 import type { VaultPolicy } from '../vault-policy.ts'
 import { createDoubts } from './doubts.ts'
 import { candidates, type ItemList, mergeItems } from './item-list.ts'
+import { waitFor } from './shared.ts'
 
 /** A failure to list the vaults, and how long it has lasted. */
 export interface Outage {
@@ -81,12 +82,14 @@ export interface CatalogDeps {
   readonly clock: Clock
   /** The vault policy of this moment. */
   readonly policy: () => VaultPolicy
+  /** Ends lists under way: they are not those of one who asks. */
+  readonly end: AbortSignal
 }
 
 /** An empty catalog. */
-export function createCatalog({ client, clock, policy }: CatalogDeps): Catalog {
-  const vaults = createVaults(client, clock)
-  const lists = createLists(client, clock)
+export function createCatalog({ client, clock, policy, end }: CatalogDeps): Catalog {
+  const vaults = createVaults(client, clock, end)
+  const lists = createLists(client, clock, end)
 
   function peek({ namespace, path, boundId }: Question): Resolution | undefined {
     const held = vaults.held()
@@ -185,16 +188,16 @@ function lastingFailures(
 }
 
 /** The list of vaults. One request at a time, however many ask. */
-function createVaults(client: ConnectClient, clock: Clock) {
+function createVaults(client: ConnectClient, clock: Clock, end: AbortSignal) {
   const gone = createDoubts(clock, GONE_READS)
   let held: { readonly all: readonly Vault[]; readonly at: number } | undefined
   let running: Promise<readonly Vault[]> | undefined
   const outages = createOutages(clock)
 
-  async function fetch(signal: AbortSignal): Promise<readonly Vault[]> {
+  async function fetch(): Promise<readonly Vault[]> {
     const at = clock.now()
     return outages.watch('', async () => {
-      const answered = await client.vaults({ signal })
+      const answered = await client.vaults({ signal: end })
       const named = new Set(answered.map(({ id }) => id))
       for (const id of named) gone.clear(id)
       const missed = (held?.all ?? []).filter(({ id }) => !named.has(id) && !gone.confirm(id))
@@ -204,8 +207,8 @@ function createVaults(client: ConnectClient, clock: Clock) {
   }
 
   function list(signal: AbortSignal): Promise<readonly Vault[]> {
-    running ??= fetch(signal).finally(() => (running = undefined))
-    return running
+    running ??= fetch().finally(() => (running = undefined))
+    return waitFor(running, signal)
   }
 
   return {
@@ -222,7 +225,7 @@ function createVaults(client: ConnectClient, clock: Clock) {
 }
 
 /** The lists of items, by vault. One request for a vault at a time, however many ask. */
-function createLists(client: ConnectClient, clock: Clock) {
+function createLists(client: ConnectClient, clock: Clock, end: AbortSignal) {
   const lists = new Map<string, ItemList>()
   const running = new Map<string, Promise<void>>()
   const vaultsBack = createDoubts(clock, BACK_READS)
@@ -234,8 +237,8 @@ function createLists(client: ConnectClient, clock: Clock) {
   const outages = createOutages(clock)
   let made = 0
 
-  async function fetch(vault: Vault, signal: AbortSignal): Promise<void> {
-    const answered = await outages.watch(vault.id, () => client.items(vault.id, { signal }))
+  async function fetch(vault: Vault): Promise<void> {
+    const answered = await outages.watch(vault.id, () => client.items(vault.id, { signal: end }))
     const now = clock.now()
     lists.set(vault.id, mergeItems(vault, lists.get(vault.id), answered, { doubts, now }))
     made += 1
@@ -243,10 +246,10 @@ function createLists(client: ConnectClient, clock: Clock) {
 
   function list(vault: Vault, signal: AbortSignal): Promise<void> {
     const present = running.get(vault.id)
-    if (present) return present
-    const started = fetch(vault, signal).finally(() => running.delete(vault.id))
+    if (present) return waitFor(present, signal)
+    const started = fetch(vault).finally(() => running.delete(vault.id))
     running.set(vault.id, started)
-    return started
+    return waitFor(started, signal)
   }
 
   return {

@@ -3,6 +3,7 @@ import type { File, Item, ItemHead } from '../../connect/model.ts'
 import { SecretValue } from '../../connect/secret-value.ts'
 import { contentOfItem, type ItemContent, MAX_SECRET_BYTES } from '../plan/content.ts'
 import { keyOfLabel } from '../plan/names.ts'
+import { waitFor } from './shared.ts'
 
 /** Reads whole items: fields, URLs and files. */
 export interface ContentReader {
@@ -16,15 +17,19 @@ export interface ContentReader {
 /** All files of an item, or those with one of these ids or names in lower case. */
 export type FilesWanted = 'all' | ReadonlySet<string>
 
-/** One read for an item and version at a time, however many resources ask. Nothing is kept. */
-export function createContentReader(client: ConnectClient): ContentReader {
+/**
+ * One read for an item and version at a time, however many resources ask. Nothing is kept.
+ *
+ * @param end ends reads under way: they are not those of one who asks
+ */
+export function createContentReader(client: ConnectClient, end: AbortSignal): ContentReader {
   const running = new Map<string, Promise<ItemContent>>()
 
-  async function fetch(id: ItemId, wants: FilesWanted, signal: AbortSignal): Promise<ItemContent> {
-    const item = await client.item(id, { signal })
+  async function fetch(id: ItemId, wants: FilesWanted): Promise<ItemContent> {
+    const item = await client.item(id, { signal: end })
     const files = new Map<string, SecretValue>()
     for (const { id: fileId } of fetchable(item, wants)) {
-      const bytes = await client.fileContent(id, fileId, { limit: MAX_SECRET_BYTES, signal })
+      const bytes = await client.fileContent(id, fileId, { limit: MAX_SECRET_BYTES, signal: end })
       files.set(fileId, SecretValue.fromBytes(bytes))
     }
     return { item, files }
@@ -35,12 +40,12 @@ export function createContentReader(client: ConnectClient): ContentReader {
       const files = wants === 'all' ? 'all' : [...wants].toSorted().join('\0')
       const key = `${vault.id}/${itemId}@${version}:${files}`
       const present = running.get(key)
-      if (present) return present
-      const started = fetch({ vaultId: vault.id, itemId }, wants, signal).finally(() => {
+      if (present) return waitFor(present, signal)
+      const started = fetch({ vaultId: vault.id, itemId }, wants).finally(() => {
         running.delete(key)
       })
       running.set(key, started)
-      return started
+      return waitFor(started, signal)
     },
   }
 }

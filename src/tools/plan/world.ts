@@ -76,7 +76,9 @@ export async function lookAtWorld(input: WorldInput): Promise<World> {
     digestKey: key ?? digestKey(randomBytes(32)),
     instance: `${operatorNamespace(settings)}/${settings.instance}`,
   }
-  const catalog = createCatalog({ client, clock: systemClock, policy: () => vaultPolicy })
+  // A command ends with its process.
+  const end = new AbortController().signal
+  const catalog = createCatalog({ client, clock: systemClock, policy: () => vaultPolicy, end })
   const eyes = (claims: ReturnType<typeof resourceClaims>): Intake =>
     confirming(
       createIntake({
@@ -86,7 +88,7 @@ export async function lookAtWorld(input: WorldInput): Promise<World> {
         client,
         catalog,
         policy,
-        reader: createContentReader(client),
+        reader: createContentReader(client, end),
         bindings: createBindings(),
         history: createHistory(systemClock),
         versions: createOwnVersions(),

@@ -33,7 +33,12 @@ rules:
   - { namespaces: [office], vaults: ["*"] }
 `)
   const clock = createVirtualClock()
-  const catalog = createCatalog({ client, clock, policy: () => policy })
+  const catalog = createCatalog({
+    client,
+    clock,
+    policy: () => policy,
+    end: new AbortController().signal,
+  })
   const ask = (namespace: string, name: string, askedAt: number) =>
     catalog.resolve(
       {

@@ -3,7 +3,7 @@ import type { ConnectClient } from '../../../../src/connect/client.ts'
 import { type Item, itemSummarySchema, parse, vaultSchema } from '../../../../src/connect/model.ts'
 import { KeyferryError } from '../../../../src/errors.ts'
 import { createCatalog } from '../../../../src/operator/intake/catalog.ts'
-import { createVirtualClock } from '../../../support/virtual-clock.ts'
+import { createVirtualClock, settled } from '../../../support/virtual-clock.ts'
 
 const SIGNAL = new AbortController().signal
 const A = 'a'.repeat(26)
@@ -47,7 +47,12 @@ function aCatalog() {
     },
   }
   const policy = () => ({ allows: () => true })
-  const catalog = createCatalog({ client: client as ConnectClient, clock, policy })
+  const catalog = createCatalog({
+    client: client as ConnectClient,
+    clock,
+    policy,
+    end: new AbortController().signal,
+  })
   const question = (title: string, where = 'A') => ({
     namespace: 'shop',
     path: { vault: where, item: title },
@@ -90,6 +95,28 @@ test('a look in which nothing moved is one request and tells nothing', async () 
   asked.length = 0
   expect(await look(A)).toBe(false)
   expect(asked).toEqual(['vaults'])
+})
+
+test('who stops waiting for a list leaves it to the others who wait', async () => {
+  const { catalog, asked, hooks } = aCatalog()
+  const come = Promise.withResolvers<void>()
+  hooks.items = () => come.promise
+  const question = (askedAt: number) => ({
+    namespace: 'shop',
+    path: { vault: 'A', item: 'one' },
+    boundId: undefined,
+    askedAt,
+    fresh: false,
+  })
+  const leaver = new AbortController()
+  const left = catalog.resolve(question(0), leaver.signal)
+  const stayed = catalog.resolve(question(0), SIGNAL)
+  await settled()
+  leaver.abort(new Error('enough'))
+  await expect(left).rejects.toThrow('enough')
+  come.resolve()
+  expect(await stayed).toMatchObject({ kind: 'found' })
+  expect(asked.filter((one) => one === A)).toHaveLength(1)
 })
 
 test('a change that a list for somebody else has shown is told by the next look', async () => {
