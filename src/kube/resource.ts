@@ -44,7 +44,8 @@ export function objectPath(resource: Resource, { namespace, name }: ObjectKey): 
 
 /** `namespace/name`, the key of queues and caches. */
 export function keyOf({ namespace, name }: ObjectKey): string {
-  return `${namespace}/${name}`
+  // Not by a template: that would keep a second string, of both parts, for each key in a cache.
+  return [namespace, name].join('/')
 }
 
 /** The reverse of {@link keyOf}. */

@@ -3,7 +3,8 @@
  * `crds/onepassword.com_onepassworditems.yaml`; the API server has checked it, so that parsing
  * here reduces (to what decisions need) rather than validates.
  */
-import type { Resource } from '../kube/resource.ts'
+import { pooled } from './pool.ts'
+import { apiVersionOf, type Resource } from '../kube/resource.ts'
 import { isOwnName, REFRESH } from './annotations.ts'
 
 /** The custom resource in the API. */
@@ -141,29 +142,54 @@ interface RawSpec {
 
 const EMPTY_STATUS: ItemStatus = { observedGeneration: -1, conditions: [] }
 const NONE: Texts = {}
+const NOTHING: readonly string[] = []
 
 /** Reduces an object of the API server. */
 export function parseClaim(raw: unknown): Claim {
   const { metadata, type, spec, status } = raw as RawItem
-  const { namespace, name, uid, resourceVersion, generation, annotations } = metadata
+  const { name, uid, resourceVersion, generation } = metadata
+  const parsed = parseSpec(spec ?? {}, name)
   return {
     origin: 'resource',
-    namespace,
+    namespace: pooled(metadata.namespace),
     name,
     uid,
     resourceVersion,
     generation: generation ?? 0,
     createdAt: metadata.creationTimestamp ?? '',
     deleting: metadata.deletionTimestamp !== undefined,
-    finalizers: metadata.finalizers ?? [],
+    finalizers: metadata.finalizers ?? NOTHING,
     labels: metadata.labels ?? NONE,
-    annotations: Object.fromEntries(
-      Object.entries(annotations ?? NONE).filter(([key]) => isOwnName(key)),
-    ),
+    annotations: ownTexts(metadata.annotations),
     type: type || 'Opaque',
-    spec: parseSpec(spec ?? {}, name),
-    status: { ...EMPTY_STATUS, ...status },
+    spec: parsed,
+    status: { ...EMPTY_STATUS, ...poolStatus(status, parsed) },
     owners: [ownerReference(ONE_PASSWORD_ITEM, { name, uid })],
+  }
+}
+
+function ownTexts(annotations: Texts = NONE): Texts {
+  const own = Object.entries(annotations).filter(([key]) => isOwnName(key))
+  return own.length === 0 ? NONE : Object.fromEntries(own)
+}
+
+/** What thousands of statuses repeat, and what each repeats of its spec, takes its memory once. */
+function poolStatus(status: Partial<ItemStatus> = {}, { itemPath }: ItemSpec): Partial<ItemStatus> {
+  const { conditions = [], items } = status
+  return {
+    ...status,
+    conditions: conditions.map(({ reason, message, ...condition }) => ({
+      ...condition,
+      ...(reason === undefined ? {} : { reason: pooled(reason) }),
+      ...(message === undefined ? {} : { message: pooled(message) }),
+    })),
+    ...(items && {
+      items: items.map((item) => ({
+        ...item,
+        path: item.path === itemPath ? itemPath : item.path,
+        vaultId: pooled(item.vaultId),
+      })),
+    }),
   }
 }
 
@@ -174,7 +200,7 @@ function parseSpec(spec: RawSpec, name: string): ItemSpec {
     data: spec.data ?? NONE,
     secretLabels: spec.secretMetadata?.labels ?? NONE,
     secretAnnotations: spec.secretMetadata?.annotations ?? NONE,
-    requiredKeys: spec.requiredKeys ?? [],
+    requiredKeys: spec.requiredKeys ?? NOTHING,
     emptyValues: spec.emptyValues,
     onItemMissing: spec.onItemMissing ?? 'Keep',
     deletionPolicy: spec.deletionPolicy ?? 'Delete',
@@ -184,10 +210,10 @@ function parseSpec(spec: RawSpec, name: string): ItemSpec {
 
 /** A plain owner reference: the garbage collector deletes with the owner, and nothing else follows. */
 export function ownerReference(
-  { group, version, kind }: Resource,
+  resource: Resource,
   { name, uid }: { readonly name: string; readonly uid: string },
 ): OwnerReference {
-  return { apiVersion: `${group}/${version}`, kind, name, uid }
+  return { apiVersion: pooled(apiVersionOf(resource)), kind: resource.kind, name, uid }
 }
 
 /** The refresh that is asked for and was not answered yet; taking a request back asks for nothing. */

@@ -2,9 +2,10 @@
  * From objects of the API server to what the operator keeps of them.
  */
 import { SecretValue } from '../connect/secret-value.ts'
+import { pooled } from './pool.ts'
 import type { Resource, Tracked } from '../kube/resource.ts'
-import { AUTO_RESTART } from './annotations.ts'
-import type { OwnerReference } from './item.ts'
+import { APPLIED, AUTO_RESTART, INSTANCE } from './annotations.ts'
+import type { OwnerReference, Texts } from './item.ts'
 import type { LiveSecret, SecretMeta } from './plan/types.ts'
 
 /** Secrets in the API. */
@@ -23,6 +24,9 @@ export interface NamespaceView extends Tracked {
   readonly autoRestart: string | undefined
 }
 
+const NONE: Texts = {}
+const NOTHING: readonly string[] = []
+
 interface RawMetadata {
   readonly namespace?: string
   readonly name: string
@@ -38,15 +42,25 @@ interface RawMetadata {
 /** A Secret or its PartialObjectMetadata, without content. */
 export function parseSecretMeta(raw: unknown): SecretMeta {
   const { metadata } = raw as { metadata: RawMetadata }
+  const { annotations = NONE, ownerReferences = [] } = metadata
   return {
-    namespace: metadata.namespace ?? '',
+    namespace: pooled(metadata.namespace ?? ''),
     name: metadata.name,
     uid: metadata.uid,
     resourceVersion: metadata.resourceVersion,
-    labels: metadata.labels ?? {},
-    annotations: metadata.annotations ?? {},
-    ownerReferences: metadata.ownerReferences ?? [],
-    finalizers: metadata.finalizers ?? [],
+    labels: metadata.labels ?? NONE,
+    annotations: {
+      ...annotations,
+      // Nearly every Secret has the same.
+      ...(INSTANCE in annotations && { [INSTANCE]: pooled(annotations[INSTANCE]) }),
+      ...(APPLIED in annotations && { [APPLIED]: pooled(annotations[APPLIED]) }),
+    },
+    ownerReferences: ownerReferences.map((owner) => ({
+      ...owner,
+      apiVersion: pooled(owner.apiVersion),
+      kind: pooled(owner.kind),
+    })),
+    finalizers: metadata.finalizers ?? NOTHING,
     deleting: metadata.deletionTimestamp !== undefined,
   }
 }

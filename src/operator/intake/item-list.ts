@@ -24,6 +24,8 @@ export interface ItemDoubts {
   readonly still: Doubts
 }
 
+const NO_TAGS: ItemHead['tags'] = []
+
 /** A new list over the held one: steps back and disappearances wait until they are confirmed. */
 export function mergeItems(
   vault: Vault,
@@ -32,6 +34,7 @@ export function mergeItems(
   { doubts, now }: { readonly doubts: ItemDoubts; readonly now: number },
 ): ItemList {
   const byId = new Map<string, ItemHead>()
+  const own = { id: vault.id }
   let doubtful = false
   for (const item of answered) {
     doubts.gone.clear(item.id)
@@ -39,7 +42,7 @@ export function mergeItems(
     const back = before !== undefined && item.version < before.version
     if (!back) doubts.back.clear(item.id)
     const keep = back && !doubts.back.confirm(item.id)
-    byId.set(item.id, keep ? before : headOf(item))
+    byId.set(item.id, keep ? before : headOf(item, item.vault.id === own.id ? own : item.vault))
     doubtful ||= keep
   }
   for (const [id, before] of held?.byId ?? []) {
@@ -73,7 +76,9 @@ function isSame(a: ItemList['byId'], b: ItemList['byId']): boolean {
 }
 
 /** Of a hundred thousand items no more is kept than is needed. */
-function headOf({ id, title, vault, version, createdAt, tags, state }: ItemHead): ItemHead {
+function headOf(item: ItemHead, vault: ItemHead['vault']): ItemHead {
+  const { id, title, version, createdAt, state } = item
+  const tags = item.tags.length === 0 ? NO_TAGS : item.tags
   return { id, title, vault, version, createdAt, tags, state }
 }
 

@@ -53,16 +53,16 @@ const BY_OWNER = 'owner'
 /** Empty views. */
 export function createViews(): Views {
   const inNamespace = (namespace: string, names: readonly string[]) =>
-    names.map((name) => `${namespace}/${name}`)
+    names.map((name) => keyOf({ namespace, name }))
   const workloads = () =>
     createStore<Workload>({
       [BY_SECRET]: ({ namespace, uses }) => inNamespace(namespace, uses),
       [BY_PULL]: ({ namespace, pulls }) => inNamespace(namespace, pulls),
-      [BY_ASK]: ({ namespace, asks }) => (asks ? [`${namespace}/${asks.secretName}`] : []),
+      [BY_ASK]: ({ namespace, asks }) => inNamespace(namespace, asks ? [asks.secretName] : []),
     })
   return {
     claims: createStore<Claim>({
-      [BY_SECRET]: ({ namespace, spec }) => [`${namespace}/${spec.secretName}`],
+      [BY_SECRET]: ({ namespace, spec }) => inNamespace(namespace, [spec.secretName]),
     }),
     secrets: createStore<SecretMeta>({
       [BY_OWNER]: ({ ownerReferences }) => ownerReferences.map(({ uid }) => uid),
