@@ -19,12 +19,14 @@ import { parseArgs } from 'node:util'
 import { benchConnect } from './connect.ts'
 import { benchCrowd } from './crowd.ts'
 import { type Figure, isReached, rowOf } from './figures.ts'
+import { benchIdle } from './idle.ts'
 import { benchLife } from './life.ts'
 import { pass } from './gate.ts'
 import { benchMemory } from './memory.ts'
 import { writePage } from './page.ts'
 import { benchProfile } from './profile.ts'
 import { type BenchCluster, buildMeasured, startBenchCluster } from './setting.ts'
+import { benchShards } from './shards.ts'
 import { benchThroughput } from './throughput.ts'
 import { benchVaults } from './vaults.ts'
 import { benchWorkloads } from './workloads.ts'
@@ -67,6 +69,8 @@ const PARTS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   vaults: () =>
     alone((cluster) => benchVaults(cluster, { items: items(1_000), vaults: 10, changes: 5 })),
   memory: () => alone((cluster) => benchMemory(cluster, { few: 1_000, many: items(5_000) })),
+  idle: () => alone((cluster) => benchIdle(cluster, { items: items(1_000), polls: 1_000 })),
+  shards: () => alone((cluster) => benchShards(cluster, items(1_000))),
   async growth() {
     const figures: Figure[] = []
     for (const count of values.counts.split(',').map(Number)) {

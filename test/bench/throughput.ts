@@ -171,7 +171,8 @@ async function runOperator(place: Place, atLeast: number): Promise<Seconds> {
   }
 }
 
-async function writesOf(operator: OperatorProcess) {
+/** Writes of Secrets and statuses so far. */
+export async function writesOf(operator: OperatorProcess) {
   const text = await operator.metrics()
   return {
     secrets: metric(text, 'keyferry_secret_writes_total', 'kind="replace"'),
@@ -203,7 +204,8 @@ async function runIncumbent({ kubeconfig, connect, namespaces, items }: Place): 
   return since(started)
 }
 
-async function until(holds: () => Promise<boolean>): Promise<void> {
+/** Looks so rarely that who is asked hardly notices. */
+export async function until(holds: () => Promise<boolean>): Promise<void> {
   const isOver = patience(SYNC_MS)
   while (!(await holds())) {
     if (isOver()) throw new Error('it takes too long')
