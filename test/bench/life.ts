@@ -65,6 +65,8 @@ export async function benchLife(cluster: BenchCluster, life: Life): Promise<Figu
     const env = {
       POLLING_INTERVAL: String(intervalSeconds),
       RESTART_DELAY: String(RESTART_DELAY_MS / 1000),
+      // With a list of namespaces each would be read every few seconds, polls or not.
+      WATCH_NAMESPACE: '',
     }
     return startMeasured(cluster.kubeconfig, connect, namespace.namespace, { env, ready: false })
   }

@@ -5,18 +5,18 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { eventually } from '../support/eventually.ts'
+import type { OperatorProcess } from '../support/operator.ts'
 import { tell } from '../support/skip.ts'
 import { escapeXml } from '../support/draw.ts'
 import type { Figure } from './figures.ts'
 import {
   type BenchCluster,
   createResources,
-  metric,
   startBenchConnect,
   startMeasured,
-  untilSynced,
+  syncedOf,
 } from './setting.ts'
+import { until, writesOf } from './throughput.ts'
 
 const WIDTH = 1_200
 const ROW = 16
@@ -53,18 +53,15 @@ export async function benchProfile(cluster: BenchCluster, items: number): Promis
   using connect = await startBenchConnect(items, 1, 2)
   const namespace = await cluster.namespace('profile')
   await createResources(namespace, { count: items, vaults: 1 })
-  const profiled = async (
-    name: string,
-    work: (metrics: () => Promise<string>) => Promise<void>,
-  ) => {
+  const profiled = async (name: string, work: (operator: OperatorProcess) => Promise<void>) => {
     tell(`profile: ${name}`)
     const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-profile-'))
     const operator = await startMeasured(cluster.kubeconfig, connect, namespace.namespace, {
       env: { POLLING_INTERVAL: '1' },
       flags: ['--cpu-prof', `--cpu-prof-dir=${folder}`],
     })
-    await untilSynced(operator, items)
-    await work(operator.metrics)
+    await until(async () => (await syncedOf(operator)) >= items)
+    await work(operator)
     await operator.stop()
     const [file = ''] = await readdir(folder)
     const root = treeOf(JSON.parse(await readFile(path.join(folder, file), 'utf8')) as Profile)
@@ -77,12 +74,9 @@ export async function benchProfile(cluster: BenchCluster, items: number): Promis
   }
   return [
     ...(await profiled('initial sync', async () => {})),
-    ...(await profiled('all items change', async (metrics) => {
+    ...(await profiled('all items change', async (operator) => {
       await connect.ask('change all')
-      await eventually('all have changed', async () => {
-        const text = await metrics()
-        return metric(text, 'keyferry_secret_writes_total', 'kind="replace"') >= items
-      })
+      await until(async () => (await writesOf(operator)).secrets >= items)
     })),
   ]
 }
