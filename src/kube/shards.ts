@@ -109,7 +109,8 @@ export async function workShards(
     follow(term.signal, () => {
       if (!over.signal.aborted) end.abort(term.signal.reason)
     })
-    const isWritable = () => term.isWritable() && common?.isWritable() === true
+    const isWritable = () =>
+      !over.signal.aborted && term.isWritable() && common?.isWritable() === true
     const working = guarded(member.work(shard, { signal: over.signal, isWritable }))
     const leave = async (heir?: string) => {
       over.abort()
