@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { type Reconcile, runController } from '../kube/controller.ts'
 import { createPace } from '../kube/pace.ts'
 import type { KeyedQueue } from '../kube/queue.ts'
-import { keyOf, parseKey } from '../kube/resource.ts'
+import { keyOf } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
 import { createDebtMemory, createDebtReconcile, regarding, rolloutKey } from './debts.ts'
 import { createBindings } from './intake/bindings.ts'
@@ -114,15 +114,13 @@ export async function startWork(parts: Parts, office: Office, signal: AbortSigna
   const resources = resourceLane(tools)
   const workloads = workloadLane(tools)
   const lanes = [resources.lane, workloads.lane]
-  const isServed = (key: string) => serves(parseKey(key).namespace)
   parts.queues.add(queues)
   for (const lane of lanes) sources.lanes.add(lane)
-  const unsubscribe = subscribe(views, {
-    resource: (key, priority) => isServed(key) && queues.resources.add(key, { priority }),
-    workloads: (key, priority) => isServed(key) && queues.workloads.add(key, { priority }),
-    debt: (key) => isServed(key) && queues.debts.add(key),
+  const unsubscribe = subscribe(views, serves, {
+    resource: (key, priority) => queues.resources.add(key, { priority }),
+    workloads: (key, priority) => queues.workloads.add(key, { priority }),
+    debt: (key) => queues.debts.add(key),
     release: (workload) =>
-      serves(workload.namespace) &&
       queues.releases.add(rolloutKey(workload), { priority: workload.deleting ? 0 : 1 }),
     isOwnVersion: (secret) => versions.isKnown(secret),
   })

@@ -2,7 +2,8 @@
  * From events to keys. An event says that a key is to be looked at, never what happened: the run
  * that follows reads the world as it is then.
  */
-import { keyOf } from '../../kube/resource.ts'
+import { keyOf, type Tracked } from '../../kube/resource.ts'
+import type { Store } from '../../kube/store.ts'
 import { RESTART } from '../annotations.ts'
 import { type Claim, ONE_PASSWORD_ITEM, type Texts } from '../item.ts'
 import type { NamespaceView } from '../objects.ts'
@@ -43,24 +44,30 @@ export interface KeySinks {
 }
 
 /**
- * Feeds the sinks with all that the views hold, then with their changes.
+ * Feeds the sinks with all that the views hold of the namespaces that `serves` names, then with its
+ * changes. What one object means for others never leaves its namespace.
  *
  * @returns ends that
  */
-export function subscribe(views: Views, sinks: KeySinks): () => void {
+export function subscribe(
+  views: Views,
+  serves: (namespace: string) => boolean,
+  sinks: KeySinks,
+): () => void {
+  const follow = <T extends Tracked>(
+    store: Store<T>,
+    namespaceOf: (object: T) => string,
+    changed: (views: Views, sinks: KeySinks, change: Change<T>) => void,
+  ) =>
+    store.subscribe((before, after) => {
+      if (serves(namespaceOf((after ?? before) as T))) changed(views, sinks, { before, after })
+    })
+  const inOwn = ({ namespace }: Tracked) => namespace
   const ends = [
-    views.claims.subscribe((before, after) => claimChanged(views, sinks, { before, after })),
-    views.secrets.subscribe((before, after) => secretChanged(views, sinks, { before, after })),
-    ...Object.values(views.workloads).map((store) =>
-      store.subscribe((before, after) => workloadChanged(views, sinks, { before, after })),
-    ),
-    views.namespaces.subscribe((before, after) => {
-      if (before?.autoRestart === after?.autoRestart) return
-      const { name } = (after ?? before) as NamespaceView
-      for (const secret of views.secrets.values()) {
-        if (secret.namespace === name && RESTART in secret.annotations) sinks.debt(keyOf(secret))
-      }
-    }),
+    follow(views.claims, inOwn, claimChanged),
+    follow(views.secrets, inOwn, secretChanged),
+    ...Object.values(views.workloads).map((store) => follow(store, inOwn, workloadChanged)),
+    follow(views.namespaces, ({ name }) => name, namespaceChanged),
   ]
   return () => {
     for (const end of ends) end()
@@ -105,6 +112,18 @@ function secretChanged(views: Views, sinks: KeySinks, { before, after }: Change<
   // Also when nobody asks any more: an annotation may have been taken off while nobody looked.
   const ofWorkloads = askersOf(views, key).length > 0 || (after && isOfWorkloads(after))
   if (ofWorkloads) sinks.workloads(key, PRIORITY.repair)
+}
+
+function namespaceChanged(
+  views: Views,
+  sinks: KeySinks,
+  { before, after }: Change<NamespaceView>,
+): void {
+  if (before?.autoRestart === after?.autoRestart) return
+  const { name } = (after ?? before) as NamespaceView
+  for (const secret of views.secrets.values()) {
+    if (secret.namespace === name && RESTART in secret.annotations) sinks.debt(keyOf(secret))
+  }
 }
 
 function workloadChanged(views: Views, sinks: KeySinks, { before, after }: Change<Workload>): void {
