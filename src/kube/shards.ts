@@ -95,22 +95,20 @@ export async function workShards(
   if (common === undefined) return
   // Ends everything, also when one part fails.
   const end = new AbortController()
-  const stop = ({ reason }: AbortSignal) => end.abort(reason)
-  follow(common.signal, stop)
+  follow(common.signal, () => end.abort(common.signal.reason))
   const guarded = (running: Promise<void>) => running.catch((error: unknown) => end.abort(error))
   const member = await join({ signal: end.signal, isWritable: common.isWritable })
   const shared = guarded(member.ended)
   const held = new Map<number, Held>()
   const candidates = Array.from({ length: shards }, (_, shard) => candidateFor(options, shard))
 
-  function begin(shard: number, term: Term): void {
+  const begin = (shard: number, term: Term) => {
     const over = new AbortController()
     follow(end.signal, () => over.abort())
     follow(term.signal, () => {
       if (!over.signal.aborted) end.abort(term.signal.reason)
     })
-    const isWritable = () =>
-      !over.signal.aborted && term.isWritable() && common?.isWritable() === true
+    const isWritable = () => !over.signal.aborted && term.isWritable() && common.isWritable()
     const working = guarded(member.work(shard, { signal: over.signal, isWritable }))
     const leave = async (heir?: string) => {
       over.abort()
@@ -137,9 +135,9 @@ function candidateFor(options: ShardOptions, shard: number): Candidate {
   return createCandidate({ ...options, lease: { namespace, name: shardLease(name, shard) } })
 }
 
-function follow(signal: AbortSignal, listener: (signal: AbortSignal) => void): void {
-  if (signal.aborted) listener(signal)
-  else signal.addEventListener('abort', () => listener(signal), { once: true })
+function follow(signal: AbortSignal, listener: () => void): void {
+  if (signal.aborted) listener()
+  else signal.addEventListener('abort', listener, { once: true })
 }
 
 async function handOver(term: Term, leave: Held['leave']): Promise<void> {

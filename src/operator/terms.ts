@@ -3,9 +3,9 @@
  * each shard while it holds that shard's.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { isKeyferryError, KeyferryError } from '../errors.ts'
+import { isKeyferryError } from '../errors.ts'
 import { sleep } from '../kube/clock.ts'
-import { guardWrites, type Term, winElection } from '../kube/lease.ts'
+import { guardWrites, winElection } from '../kube/lease.ts'
 import { keyOf } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
 import { type Mandate, type Member, shardOf, workShards } from '../kube/shards.ts'
@@ -41,7 +41,8 @@ async function workAsLeader(parts: Parts, signal: AbortSignal): Promise<void> {
   if (term === undefined) return
   log.info({ lease: keyOf(election.lease) }, 'holds the Lease and begins to work')
   await workAlone(parts, guardWrites(rest, term), term.signal)
-  if (!signal.aborted) throw endOf(term)
+  // A process that lost its Lease ends: what it knows may be out of date in ways it cannot see.
+  if (!signal.aborted) throw term.signal.reason
   await term.release()
   log.info('the Lease is released')
 }
@@ -111,17 +112,6 @@ function electionOf({ settings, rest, clock, log, namespace }: Parts) {
     identity: `${settings.podName ?? 'keyferry'}_${randomUUID()}`,
     onFailure: (error: unknown) => log.warn({ error }, 'the Lease cannot be had or renewed'),
   }
-}
-
-/** A process that lost its Lease ends: what it knows may be out of date in ways it cannot see. */
-function endOf(term: Term): KeyferryError {
-  const { reason } = term.signal
-  if (isKeyferryError(reason)) return reason
-  return new KeyferryError('LEASE_LOST', {
-    message: 'the Lease is lost',
-    remedy: 'Nothing to do: the process ends and is started again as a candidate.',
-    retry: 'soon',
-  })
 }
 
 function keyLocation({ settings, namespace }: Parts): KeyLocation {
