@@ -39,7 +39,7 @@ export async function benchCrowd(cluster: BenchCluster, crowd: Crowd): Promise<F
   using connect = await startBenchConnect(crowd.items, 1, 2)
   const namespace = await cluster.namespace('crowd')
   tell(`${scenario}: creating and syncing ${crowd.items} resources`)
-  await createResources(namespace, { count: crowd.items, vaults: 1 })
+  await createResources([namespace], { count: crowd.items, vaults: 1 })
   const place = { kubeconfig: cluster.kubeconfig, connect, namespace, items: crowd.items }
   // The first one syncs.
   await start(place)

@@ -26,7 +26,7 @@ export async function benchIdle(
   using connect = await startBenchConnect(items, VAULTS, 2)
   const namespace = await cluster.namespace('idle')
   tell(`${items} resources, ${polls} polls: about ${Math.ceil((polls + SETTLED_POLLS) / 60)} min`)
-  await createResources(namespace, { count: items, vaults: VAULTS })
+  await createResources([namespace], { count: items, vaults: VAULTS })
   const env = { POLLING_INTERVAL: '1' }
   const operator = await startMeasured(cluster.kubeconfig, connect, namespace.namespace, { env })
   const pollsSoFar = async () => metric(await operator.metrics(), 'keyferry_poll_seconds_count')

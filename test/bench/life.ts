@@ -17,6 +17,7 @@ import {
   residentMegabytes,
   startBenchConnect,
   startMeasured,
+  sum,
   untilSynced,
 } from './setting.ts'
 import { untilPolled } from './throughput.ts'
@@ -60,7 +61,7 @@ export async function benchLife(cluster: BenchCluster, life: Life): Promise<Figu
   using connect = await startBenchConnect(items, vaults, 2)
   const namespace = await cluster.namespace(`life-${items}`)
   tell(`${items} resources in ${vaults} vaults: creating and syncing them`)
-  await createResources(namespace, { count: items, vaults })
+  await createResources([namespace], { count: items, vaults })
   const start = (intervalSeconds = 1) => {
     const env = {
       POLLING_INTERVAL: String(intervalSeconds),
@@ -134,8 +135,6 @@ async function warmStart({ operator, connect, life }: Actors, scenario: string):
     },
   ]
 }
-
-const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 
 /** @param idleMs processor time in as many seconds without polls */
 async function idlePolls(

@@ -45,7 +45,7 @@ async function resident(cluster: BenchCluster, count: number): Promise<number> {
   using connect = await startBenchConnect(count, 10, 0)
   const namespace = await cluster.namespace(`memory-${count}`)
   tell(`memory with ${count} resources`)
-  await createResources(namespace, { count, vaults: 10 })
+  await createResources([namespace], { count, vaults: 10 })
   const start = () => {
     const env = { POLLING_INTERVAL: '5' }
     return startMeasured(cluster.kubeconfig, connect, namespace.namespace, { env })

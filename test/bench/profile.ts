@@ -52,7 +52,7 @@ interface Frame {
 export async function benchProfile(cluster: BenchCluster, items: number): Promise<Figure[]> {
   using connect = await startBenchConnect(items, 1, 2)
   const namespace = await cluster.namespace('profile')
-  await createResources(namespace, { count: items, vaults: 1 })
+  await createResources([namespace], { count: items, vaults: 1 })
   const profiled = async (name: string, work: (operator: OperatorProcess) => Promise<void>) => {
     tell(`profile: ${name}`)
     const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-profile-'))

@@ -77,13 +77,19 @@ export async function startBenchConnect(
   }
 }
 
-/** One resource for each item of the Connect server, whose items are spread over its vaults. */
+/**
+ * One resource for each item of the Connect server, whose items are spread over its vaults, in
+ * these namespaces by turns.
+ */
 export async function createResources(
-  cluster: Cluster,
+  namespaces: readonly Cluster[],
   { count, vaults }: { readonly count: number; readonly vaults: number },
 ): Promise<void> {
   const numbers = Array.from({ length: count }, (_, n) => n)
-  await forEach(numbers, 32, (n) => createResource(cluster, n, n % vaults))
+  await forEach(numbers, 32, async (n) => {
+    const namespace = namespaces[n % namespaces.length]
+    if (namespace) await createResource(namespace, n, n % vaults)
+  })
 }
 
 /** The resource for the item of that number. */
@@ -160,6 +166,9 @@ export async function processorMs(pid: number): Promise<number> {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) * 10
 }
+
+/** The total. */
+export const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 
 /** The middle value. */
 export function median(values: readonly number[]): number {

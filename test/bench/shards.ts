@@ -1,15 +1,15 @@
 /** What more processes bring, with the work divided. */
 import { shardLease } from '../../src/kube/shards.ts'
 import { eventually } from '../support/eventually.ts'
-import { forEach } from '../support/for-each.ts'
 import type { OperatorProcess } from '../support/operator.ts'
 import { tell } from '../support/skip.ts'
 import type { Figure } from './figures.ts'
 import {
   type BenchCluster,
-  createResource,
+  createResources,
   startBenchConnect,
   startMeasured,
+  sum,
   untilSynced,
 } from './setting.ts'
 import { until, untilPolled, writesOf } from './throughput.ts'
@@ -25,14 +25,7 @@ export async function benchShards(cluster: BenchCluster, items: number): Promise
   const namespaces = await Promise.all(
     Array.from({ length: NAMESPACES }, (_, n) => cluster.namespace(`shards-${n}`)),
   )
-  await forEach(
-    Array.from({ length: items }, (_, n) => n),
-    32,
-    async (n) => {
-      const namespace = namespaces[n % NAMESPACES]
-      if (namespace) await createResource(namespace, n, 0)
-    },
-  )
+  await createResources(namespaces, { count: items, vaults: 1 })
   const [home] = namespaces
   const figures: Figure[] = []
   const operators: OperatorProcess[] = []
@@ -81,7 +74,6 @@ export async function benchShards(cluster: BenchCluster, items: number): Promise
 
 async function allWrites(operators: readonly OperatorProcess[]) {
   const each = await Promise.all(operators.map(writesOf))
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
   return {
     secrets: sum(each.map(({ secrets }) => secrets)),
     statuses: sum(each.map(({ statuses }) => statuses)),

@@ -2,7 +2,6 @@
 import { type Cluster, isReady, type KubeObject } from '../support/cluster.ts'
 import { eventually, patience, pause } from '../support/eventually.ts'
 import { INCUMBENT, startIncumbent } from '../support/incumbent.ts'
-import { forEach } from '../support/for-each.ts'
 import type { OperatorProcess } from '../support/operator.ts'
 import { run } from '../support/processes.ts'
 import { tell } from '../support/skip.ts'
@@ -10,7 +9,7 @@ import type { Figure } from './figures.ts'
 import {
   type BenchConnect,
   CONCURRENCY,
-  createResource,
+  createResources,
   median,
   metric,
   startBenchCluster,
@@ -77,11 +76,7 @@ async function inPlace<T>(
   const namespaces = await Promise.all(
     Array.from({ length: NAMESPACES }, (_, n) => cluster.namespace(`team-${n}`)),
   )
-  const numbers = Array.from({ length: items }, (_, n) => n)
-  await forEach(numbers, 32, async (n) => {
-    const namespace = namespaces[n % NAMESPACES]
-    if (namespace) await createResource(namespace, n, 0)
-  })
+  await createResources(namespaces, { count: items, vaults: 1 })
   return await contend({ kubeconfig: cluster.kubeconfig, connect, namespaces, items })
 }
 

@@ -35,7 +35,7 @@ export async function benchVaults(
   using connect = await startBenchConnect(items, vaults, 2)
   const namespace = await cluster.namespace('vaults')
   tell(`${scenario}: creating and syncing ${items} resources`)
-  await createResources(namespace, { count: items, vaults })
+  await createResources([namespace], { count: items, vaults })
   const env = { POLLING_INTERVAL: '1' }
   const operator = await startMeasured(cluster.kubeconfig, connect, namespace.namespace, { env })
   try {
