@@ -7,7 +7,7 @@ import { shardLease, shardOf } from '../../src/kube/shards.ts'
 import { brief, isWrite, lateWrites, readAudit, termsOf } from '../support/audit.ts'
 import { grant } from '../support/accounts.ts'
 import { type Cluster, isReady, textsOf } from '../support/cluster.ts'
-import { eventually, pause } from '../support/eventually.ts'
+import { eventually } from '../support/eventually.ts'
 import { holderOf, LEASE, type Replica, RIGHTS, startReplica } from '../support/replicas.ts'
 import { tell } from '../support/skip.ts'
 import { setStage, type Stage } from '../support/stage.ts'
@@ -133,9 +133,10 @@ describe.concurrent('shards', () => {
     await field.start(NAMES[1])
     await untilShared(stage, ['one', 'two'])
     await field.change('at last')
-    // Until each has seen its own shards through.
-    await pause(3_000)
     const { requests } = stage.connect
+    await eventually('there is nothing to do but to poll', () =>
+      Promise.resolve(requests.slice(-2 * SHARDS).every((one) => one === 'GET /v1/vaults')),
+    )
     const before = requests.length
     const polls = 8
     await eventually('some polls', () =>

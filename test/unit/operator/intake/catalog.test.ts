@@ -51,7 +51,7 @@ function aCatalog() {
     client: client as ConnectClient,
     clock,
     policy,
-    end: new AbortController().signal,
+    end: SIGNAL,
   })
   const question = (title: string, where = 'A') => ({
     namespace: 'shop',
