@@ -48,8 +48,6 @@ function obey(line: string): string {
     case 'slow':
       slow.set(vaultIds[Number(first)] ?? '', Number(second))
       return 'ok'
-    case 'requests':
-      return String(connect.requests.length)
     case 'polled':
       return String(polled ?? '')
     default:

@@ -17,6 +17,8 @@ const SETTLED_POLLS = 100
 /** Megabytes: less than it varies by from one moment to the next. */
 const GROWTH_MB = 3
 const VAULTS = 10
+/** An idle operator does little but answer who scrapes it: that must not be most of its life. */
+const SCRAPE_MS = 5_000
 
 /** Scenario `idle`: memory over many polls in which nothing changed. */
 export async function benchIdle(
@@ -30,7 +32,7 @@ export async function benchIdle(
   const env = { POLLING_INTERVAL: '1' }
   const operator = await startMeasured(cluster.kubeconfig, connect, namespace.namespace, { env })
   const pollsSoFar = async () => metric(await operator.metrics(), 'keyferry_poll_seconds_count')
-  const untilPolls = (count: number) => until(async () => (await pollsSoFar()) >= count)
+  const untilPolls = (count: number) => until(async () => (await pollsSoFar()) >= count, SCRAPE_MS)
   try {
     await untilSynced(operator, items)
     const settled = (await pollsSoFar()) + SETTLED_POLLS

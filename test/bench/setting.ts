@@ -46,8 +46,6 @@ export type ConnectCommand =
   | `change ${number | 'all'}`
   /** Makes every answer about a vault take so many milliseconds; a negative number: fail at once. */
   | `slow ${number} ${number}`
-  /** How many requests there were. */
-  | 'requests'
   /** When the first poll after the last change came, in milliseconds since the epoch; or nothing. */
   | 'polled'
 

@@ -200,10 +200,10 @@ async function runIncumbent({ kubeconfig, connect, namespaces, items }: Place): 
 }
 
 /** Looks so rarely that who is asked hardly notices. */
-export async function until(holds: () => Promise<boolean>): Promise<void> {
+export async function until(holds: () => Promise<boolean>, lookMs = LOOK_MS): Promise<void> {
   const isOver = patience(SYNC_MS)
   while (!(await holds())) {
     if (isOver()) throw new Error('it takes too long')
-    await pause(LOOK_MS)
+    await pause(lookMs)
   }
 }

@@ -122,7 +122,8 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
     response.on('close', () => watches.delete(response))
     for await (const text of lines(answer.body)) {
       const passed = await line(text)
-      if (passed !== undefined) response.write(`${passed}\n`)
+      // Once it is cut, what was cut off must not become a line by the next one.
+      if (passed !== undefined && watches.has(response)) response.write(`${passed}\n`)
     }
     response.end()
   }
@@ -146,6 +147,7 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
     },
     cutWatches(text = '') {
       for (const response of watches) {
+        watches.delete(response)
         response.write(text)
         setImmediate(() => response.destroy())
       }
