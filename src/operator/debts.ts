@@ -5,7 +5,6 @@
 import { isKeyferryError } from '../errors.ts'
 import type { Clock } from '../kube/clock.ts'
 import type { Reconcile } from '../kube/controller.ts'
-import type { Pace } from '../kube/pace.ts'
 import type { KeyedQueue, Requeue } from '../kube/queue.ts'
 import { apiVersionOf, compareVersions, keyOf, parseKey } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
@@ -52,8 +51,8 @@ export interface DebtDeps {
   readonly versions: OwnVersions
   readonly events: EventWriter
   readonly memory: DebtMemory
-  /** Spaces the writes that close debts: they are never urgent. */
-  readonly closing: Pace
+  readonly debts: KeyedQueue
+  readonly closings: KeyedQueue
   readonly rollouts: KeyedQueue
   /** For the claim of a Secret whose debt was closed. */
   readonly enqueue: (claimKey: string, priority: Priority) => void
@@ -78,18 +77,41 @@ export function createDebtReconcile(deps: DebtDeps): Reconcile {
     for (const workload of plan.owing) {
       deps.rollouts.add(rolloutKey(workload), { afterMs: plan.payAfterMs })
     }
-    try {
+    return attempt(deps, key, signal, async () => {
       await notify(deps, seen, plan, signal)
       if (plan.giveUp.length > 0) return await giveUp(deps, seen, plan, signal)
-      if (plan.close) return await close(deps, seen, signal)
-    } catch (error) {
-      if (isNotFound(error)) return { kind: 'forget' }
-      if (isConflict(error)) return { kind: 'after', ms: CONFLICT_MS }
-      if (!isKeyferryError(error) || signal.aborted) throw error
-      deps.onFailure(key, error)
-      return { kind: 'backoff' }
-    }
-    return { kind: 'after', ms: waitMs(seen, plan) }
+      if (!plan.close) return { kind: 'after', ms: waitMs(seen, plan) }
+      deps.closings.add(key)
+      return { kind: 'forget' }
+    })
+  }
+}
+
+/** Works the queue of closings: debts that nobody owes any more, unless that changed meanwhile. */
+export function createClosingReconcile(deps: DebtDeps): Reconcile {
+  return async (key, signal) => {
+    const seen = observe(deps, key)
+    if (seen === undefined) return { kind: 'forget' }
+    if (planDebt(seen).close) return attempt(deps, key, signal, () => close(deps, seen, signal))
+    deps.debts.add(key)
+    return { kind: 'forget' }
+  }
+}
+
+async function attempt(
+  { onFailure }: DebtDeps,
+  key: string,
+  signal: AbortSignal,
+  step: () => Promise<Requeue>,
+): Promise<Requeue> {
+  try {
+    return await step()
+  } catch (error) {
+    if (isNotFound(error)) return { kind: 'forget' }
+    if (isConflict(error)) return { kind: 'after', ms: CONFLICT_MS }
+    if (!isKeyferryError(error) || signal.aborted) throw error
+    onFailure(key, error)
+    return { kind: 'backoff' }
   }
 }
 
@@ -181,12 +203,10 @@ async function giveUp(
 }
 
 async function close(
-  { rest, views, versions, digestKey, closing, enqueue }: DebtDeps,
+  { rest, views, versions, digestKey, enqueue }: DebtDeps,
   { secret, debt }: DebtSnapshot,
   signal: AbortSignal,
 ): Promise<Requeue> {
-  const ms = closing.take()
-  if (ms > 0) return { kind: 'after', ms }
   const written = await writeDebt(rest, secret, { before: debt, after: undefined }, signal)
   if (written === undefined) return { kind: 'forget' }
   const { live, meta } = written

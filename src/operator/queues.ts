@@ -13,6 +13,8 @@ export interface Queues {
   /** Claims of annotated workloads. */
   readonly workloads: KeyedQueue
   readonly debts: KeyedQueue
+  /** Debts that nobody owes any more. */
+  readonly closings: KeyedQueue
   readonly rollouts: KeyedQueue
   readonly releases: KeyedQueue
 }
@@ -22,6 +24,7 @@ export const QUEUES = [
   'resources',
   'workloads',
   'debts',
+  'closings',
   'rollouts',
   'releases',
 ] as const satisfies readonly (keyof Queues)[]
@@ -30,7 +33,7 @@ export const QUEUES = [
 const CLAIM_BACKOFF = { firstMs: 500, maxMs: 300_000 }
 const RESTART_BACKOFF = { firstMs: 500, maxMs: 60_000 }
 const RESTART_WORKERS = 4
-/** Milliseconds between two runs that only tell: a mass of statuses is no reason to hurry. */
+/** Milliseconds between two runs that only tell or tidy up: a mass of them is no reason to hurry. */
 const HOUSEKEEPING_MS = 100
 /** Queues are fair between namespaces. */
 const groupOf = (key: string) => parseKey(key).namespace
@@ -41,14 +44,15 @@ export function createQueues(clock: Clock, random: () => number, concurrency: nu
   const priorities = Object.keys(PRIORITY).length
   const ofClaims = { ...common, priorities, workers: concurrency, backoff: CLAIM_BACKOFF }
   const claims = () => createQueue({ ...ofClaims, spacingMs: HOUSEKEEPING_MS })
-  const others = (workers: number, levels = 1) =>
-    createQueue({ ...common, priorities: levels, workers, backoff: RESTART_BACKOFF })
+  const ofRestarts = { ...common, priorities: 1, backoff: RESTART_BACKOFF }
+  const restarts = () => createQueue({ ...ofRestarts, workers: RESTART_WORKERS })
   return {
     resources: claims(),
     workloads: claims(),
-    debts: others(RESTART_WORKERS),
-    rollouts: others(RESTART_WORKERS),
+    debts: restarts(),
+    closings: createQueue({ ...ofRestarts, workers: 1, spacingMs: HOUSEKEEPING_MS }),
+    rollouts: restarts(),
     // What is being deleted goes first.
-    releases: others(1, 2),
+    releases: createQueue({ ...ofRestarts, priorities: 2, workers: 1 }),
   }
 }

@@ -7,7 +7,13 @@ import { createPace } from '../kube/pace.ts'
 import type { KeyedQueue } from '../kube/queue.ts'
 import { keyOf } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
-import { createDebtMemory, createDebtReconcile, regarding, rolloutKey } from './debts.ts'
+import {
+  createClosingReconcile,
+  createDebtMemory,
+  createDebtReconcile,
+  regarding,
+  rolloutKey,
+} from './debts.ts'
 import { createBindings } from './intake/bindings.ts'
 import { type Catalog, createCatalog } from './intake/catalog.ts'
 import { type ClaimSource, resourceClaims, workloadClaims } from './intake/claims.ts'
@@ -53,9 +59,6 @@ export interface Office {
 
 /** An office that is about everything. */
 export const ALL_NAMESPACES: Pick<Office, 'serves' | 'part'> = { serves: () => true, part: 1 }
-
-/** Debts closed in a minute: never urgent, so never many at once. */
-const CLOSINGS_PER_MINUTE = 600
 
 interface Tools extends Omit<Parts, 'rest' | 'queues'>, Omit<Office, 'sources'> {
   readonly catalog: Catalog
@@ -262,15 +265,15 @@ function restarting(tools: Tools): Promise<void>[] {
     instance: tools.policy.instance,
     rollouts: queues.rollouts,
     debts: queues.debts,
+    closings: queues.closings,
     onFailure: report.restartFailure,
   }
-  const debts = createDebtReconcile({
+  const debts = {
     ...common,
     digestKey: key,
-    closing: createPace(clock, CLOSINGS_PER_MINUTE),
-    enqueue: (name, priority) => queues.resources.add(name, { priority }),
+    enqueue: (name: string, priority: Priority) => queues.resources.add(name, { priority }),
     onGiveUp: report.giveUp,
-  })
+  }
   const rollouts = createRolloutReconcile({
     ...common,
     pace: createPace(clock, settings.restartsPerMinute * tools.part),
@@ -283,7 +286,8 @@ function restarting(tools: Tools): Promise<void>[] {
     onFailure: report.releaseFailure,
   })
   return [
-    tools.control(queues.debts, debts),
+    tools.control(queues.debts, createDebtReconcile(debts)),
+    tools.control(queues.closings, createClosingReconcile(debts)),
     tools.control(queues.rollouts, rollouts),
     tools.control(queues.releases, releases),
   ]

@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest'
+import { runController } from '../../../src/kube/controller.ts'
+import type { KubeRequest } from '../../../src/kube/rest.ts'
+import { DIGEST, INSTANCE, RESTART } from '../../../src/operator/annotations.ts'
+import {
+  createClosingReconcile,
+  createDebtMemory,
+  createDebtReconcile,
+  type DebtDeps,
+} from '../../../src/operator/debts.ts'
+import { createOwnVersions } from '../../../src/operator/intake/history.ts'
+import { createViews } from '../../../src/operator/intake/views.ts'
+import { parseSecretMeta } from '../../../src/operator/objects.ts'
+import { formatDebt, timestamp } from '../../../src/operator/plan/debt.ts'
+import { digestKey } from '../../../src/operator/plan/digest.ts'
+import { createQueues } from '../../../src/operator/queues.ts'
+import { createVirtualClock } from '../../support/virtual-clock.ts'
+
+const INSTALLATION = 'keyferry-system/keyferry'
+const COUNT = 500
+
+test('of a mass of debts ten a second are closed, and those that wait are not looked at', async () => {
+  const clock = createVirtualClock()
+  const views = createViews()
+  views.workloads.Deployment.feed()({ kind: 'synced', resourceVersion: '9' })
+  const debt = { digest: 'digest', since: timestamp(clock.wall()), gaveUp: [] }
+  const open = { [INSTANCE]: INSTALLATION, [DIGEST]: debt.digest, [RESTART]: formatDebt(debt) }
+  for (let n = 0; n < COUNT; n += 1) views.secrets.observe(parseSecretMeta(aSecret(n, open)))
+  let looks = 0
+  const counted = {
+    ...views,
+    secrets: {
+      ...views.secrets,
+      get(key: Parameters<typeof views.secrets.get>[0]) {
+        looks += 1
+        return views.secrets.get(key)
+      },
+    },
+  }
+  const written: KubeRequest[] = []
+  const queues = createQueues(clock, () => 0, 1)
+  const deps: DebtDeps = {
+    rest: {
+      async send(request) {
+        const n = Number(request.path.split('-').at(-1))
+        if (request.method === 'GET') return aSecret(n, open)
+        written.push(request)
+        return aSecret(n, { [INSTANCE]: INSTALLATION }, '8')
+      },
+      stream: () => Promise.reject(new Error('nothing is watched')),
+      serverTime: () => clock.wall(),
+      close: () => Promise.resolve(),
+    },
+    views: counted,
+    clock,
+    policy: { autoRestart: 'true', delayMs: 0 },
+    instance: INSTALLATION,
+    digestKey: digestKey(Buffer.alloc(32)),
+    versions: createOwnVersions(),
+    events: { emit: () => Promise.resolve() },
+    memory: createDebtMemory(clock),
+    debts: queues.debts,
+    closings: queues.closings,
+    rollouts: queues.rollouts,
+    enqueue() {},
+    onGiveUp() {},
+    onFailure: (_key, error) => expect.fail(String(error)),
+  }
+  const end = new AbortController()
+  const onCrash = (_key: string, error: unknown) => expect.fail(String(error))
+  const work = [
+    { queue: queues.debts, reconcile: createDebtReconcile(deps) },
+    { queue: queues.closings, reconcile: createClosingReconcile(deps) },
+  ].map((one) => runController({ ...one, onCrash }, end.signal))
+  for (let n = 0; n < COUNT; n += 1) queues.debts.add(`shop/db-${n}`)
+
+  await clock.advance(30_000)
+  expect(written.length).toBeGreaterThan(190)
+  expect(written.length).toBeLessThanOrEqual(201)
+  await clock.advance(60_000)
+  expect(written).toHaveLength(COUNT)
+  expect(looks).toBeLessThanOrEqual(4 * COUNT)
+  end.abort()
+  await Promise.all(work)
+})
+
+function aSecret(n: number, annotations: Record<string, string>, resourceVersion = '7') {
+  const metadata = { namespace: 'shop', name: `db-${n}`, uid: `u-${n}`, resourceVersion }
+  return { metadata: { ...metadata, annotations }, type: 'Opaque', data: {} }
+}
