@@ -36,31 +36,47 @@ describe.each(readdirSync(WORKFLOWS))('the workflow %s', (name) => {
   })
 })
 
-describe('the packages that ship', () => {
-  const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
-    packages: Record<string, Package>
-  }
-  const shipped = Object.entries(lock.packages).filter(([path, { dev }]) => path !== '' && !dev)
+interface Package {
+  readonly dev?: boolean
+  readonly version?: string
+  readonly integrity?: string
+  readonly resolved?: string
+  readonly license?: string
+  readonly hasInstallScript?: boolean
+}
 
-  interface Package {
-    readonly dev?: boolean
-    readonly version?: string
-    readonly integrity?: string
-    readonly license?: string
-    readonly hasInstallScript?: boolean
-  }
+const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+  readonly packages: Record<string, Package>
+}
+const locked = Object.entries(lock.packages).filter(([path]) => path !== '')
+
+describe('the packages of the lock file', () => {
+  test('are known by their hash, also those for other systems', () => {
+    expect(locked.length).toBeGreaterThan(100)
+    for (const [path, { integrity }] of locked) expect(integrity, path).toMatch(/^sha512-/)
+  })
+
+  test('name no registry: each machine has its own', () => {
+    for (const [path, { resolved }] of locked) expect(resolved, path).toBeUndefined()
+  })
+})
+
+describe('the packages that ship', () => {
+  const shipped = locked.filter(([, { dev }]) => !dev)
+
+  test('have their reason in docs/decisions', () => {
+    const text = readFileSync('docs/decisions/0001-libraries.md', 'utf8')
+    const rows = text.split('\n').map((line) => line.split(/[| ]+/)[1])
+    for (const name of Object.keys(packageJson.dependencies)) expect(rows).toContain(name)
+  })
 
   test('run nothing when they are installed', () => {
     expect(shipped.filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([])
     expect(readFileSync('.npmrc', 'utf8')).toContain('ignore-scripts=true')
   })
 
-  test('are known by their hash', () => {
-    expect(shipped.length).toBeGreaterThan(10)
-    for (const [path, { integrity }] of shipped) expect(integrity, path).toMatch(/^sha512-/)
-  })
-
   test('are free to use and to pass on', () => {
+    expect(shipped.length).toBeGreaterThan(10)
     const free = [
       'MIT',
       'Apache-2.0',
