@@ -1,0 +1,35 @@
+/**
+ * What the reliability programme counts: each test that is part of a gate says how much it tried.
+ * The table of docs/reliability.md is made of these lines, so nobody writes a figure by hand.
+ */
+import { appendFile } from 'node:fs/promises'
+import process from 'node:process'
+
+/** What one test tried, and what came of it. */
+export interface Tally {
+  /** Number of the gate. */
+  readonly gate: number
+  /** What was tried, as the table says it: `crash points, SIGKILL`. */
+  readonly what: string
+  /** How many. */
+  readonly trials: number
+  /** How many of them broke a promise: 0, or the test fails. */
+  readonly violations: number
+  /** What another run needs to try the same; undefined where chance has no part. */
+  readonly seed?: number
+}
+
+/** Adds a line to the file KEYFERRY_GATES; nothing without it. */
+export async function tally(line: Tally): Promise<void> {
+  const file = process.env['KEYFERRY_GATES']
+  if (file) await appendFile(file, `${JSON.stringify(line)}\n`)
+}
+
+/**
+ * Whether the whole programme runs (KEYFERRY_PROGRAMME=full), instead of what each change is judged
+ * by. The programme saves time in seeds, never in points: both try every kind of fault.
+ */
+export const isFull = process.env['KEYFERRY_PROGRAMME'] === 'full'
+
+/** The seed of this run: KEYFERRY_SEED, or one by chance, which failures name. */
+export const SEED = Number(process.env['KEYFERRY_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
