@@ -130,7 +130,7 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     selector: readSelector(settings),
     namespace: ownNamespace(settings, access),
   }
-  return { metrics, phase: () => phase, ended: run(parts, signal) }
+  return { metrics, phase: () => phase, ended: runOperator(parts, signal) }
 }
 
 /** Keys that wait, by queue. */
@@ -186,7 +186,12 @@ function readOnly(rest: KubeRest): KubeRest {
   }
 }
 
-async function run(parts: Parts, signal: AbortSignal): Promise<void> {
+/**
+ * Runs the operator on parts that are there already, whatever their clock and their servers are.
+ *
+ * @throws KeyferryError CRD_UNFIT, LEASE_LOST
+ */
+export async function runOperator(parts: Parts, signal: AbortSignal): Promise<void> {
   const { log, views, rest, versions } = parts
   views.secrets.subscribe((before, after) => {
     if (before && !after) versions.forget(before)

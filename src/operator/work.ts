@@ -33,7 +33,7 @@ import { createRolloutReconcile } from './rollouts.ts'
 import type { Parts } from './run.ts'
 import { createShadowReconcile } from './shadow.ts'
 import { createEventWriter, type EventWriter } from './write/event.ts'
-import { createWriter } from './write/write.ts'
+import { createWriter, type WriteSinks } from './write/write.ts'
 
 /** What the work of all shards shares. */
 export interface Sources {
@@ -233,12 +233,12 @@ function createLane(
     readonly remember: (claim: Claim, status: ItemStatus) => Claim
   },
 ): WorkedLane {
-  const { settings, clock, rest, views, versions, events, report, connect } = tools
+  const { settings, clock, views, versions, report, connect } = tools
   const bindings = createBindings()
   const { claims, history } = source
   const pollMs = settings.pollingIntervalMs
   const intake = createIntake({ ...tools, claims, client: connect, bindings, history, pollMs })
-  const writer = createWriter(rest, events, {
+  const sinks: WriteSinks = {
     claim: (claim) => views.claims.observe(claim),
     secret(secret) {
       versions.note(secret)
@@ -246,7 +246,8 @@ function createLane(
     },
     secretGone: (key, uid) => views.secrets.forget(key, uid),
     remember: source.remember,
-  })
+  }
+  const writer = createWriter({ ...tools, sinks })
   const reconcile = settings.dryRun
     ? createShadowReconcile(intake, report.difference)
     : createReconcile({ intake, writer, history, clock, onOutcome: report.outcome })

@@ -3,7 +3,7 @@
  * was decided on: a Secret that is another one by now answers with a conflict.
  */
 import { backoffMs } from '../../kube/backoff.ts'
-import { sleep, systemClock } from '../../kube/clock.ts'
+import { type Clock, sleep } from '../../kube/clock.ts'
 import { apiVersionOf, collectionPath, objectPath } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isAlreadyExists, isConflict, isNotFound } from '../../kube/status.ts'
@@ -71,6 +71,13 @@ const CREATE_TRIES = 5
 /** Between those tries: workloads miss the Secret meanwhile. */
 const CREATE_BACKOFF = { firstMs: 100, maxMs: 1_000 }
 
+/** Time and chance, for what is tried again. */
+export interface Pauses {
+  readonly clock: Clock
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+}
+
 /**
  * Makes a Secret anew under another type: first as a dry run under a generated name, so that nothing
  * is deleted for a Secret that the API server does not take; then deleted and created at once, from
@@ -79,7 +86,7 @@ const CREATE_BACKOFF = { firstMs: 100, maxMs: 1_000 }
  * @returns undefined when the Secret has moved on and was left alone
  */
 export async function recreateSecret(
-  rest: KubeRest,
+  { rest, clock, random }: Pauses & { readonly rest: KubeRest },
   manifest: SecretManifest,
   from: SecretVersion,
   signal: AbortSignal,
@@ -98,7 +105,7 @@ export async function recreateSecret(
       return await createSecret(rest, manifest, signal)
     } catch (error) {
       if (attempt === CREATE_TRIES || signal.aborted || isAlreadyExists(error)) throw error
-      await sleep(systemClock, backoffMs(attempt, CREATE_BACKOFF, Math.random), signal)
+      await sleep(clock, backoffMs(attempt, CREATE_BACKOFF, random), signal)
     }
   }
 }

@@ -16,7 +16,7 @@ import { type Claim, type ItemStatus, ONE_PASSWORD_ITEM, parseClaim } from '../i
 import type { Plan, SecretMeta, SecretWrite } from '../plan/types.ts'
 import type { EventWriter } from './event.ts'
 import { stripFinalizer } from './finalizer.ts'
-import { createSecret, deleteSecret, recreateSecret, replaceSecret } from './secret.ts'
+import { createSecret, deleteSecret, type Pauses, recreateSecret, replaceSecret } from './secret.ts'
 import { writeStatus } from './status.ts'
 
 /** How carrying out a plan ended. */
@@ -47,8 +47,16 @@ export interface Writer {
   tellStatus(claim: Claim, status: ItemStatus, signal: AbortSignal): Promise<Claim | undefined>
 }
 
+/** What the write stage stands on. */
+export interface WriterDeps extends Pauses {
+  readonly rest: KubeRest
+  readonly events: EventWriter
+  readonly sinks: WriteSinks
+}
+
 /** The write stage over an API server. */
-export function createWriter(rest: KubeRest, events: EventWriter, sinks: WriteSinks): Writer {
+export function createWriter(deps: WriterDeps): Writer {
+  const { rest, events, sinks } = deps
   async function tellStatus(claim: Claim, status: ItemStatus, signal: AbortSignal) {
     if (claim.origin === 'workloads') return sinks.remember(claim, status)
     try {
@@ -82,7 +90,7 @@ export function createWriter(rest: KubeRest, events: EventWriter, sinks: WriteSi
       }
       let { status } = plan
       if (plan.secret) {
-        const written = await trySecret(rest, plan.secret, sinks, signal)
+        const written = await trySecret(deps, plan.secret, signal)
         if ('kind' in written) return written
         const { version } = written
         if (version) status = status && { ...status, secretResourceVersion: version }
@@ -103,16 +111,15 @@ interface Written {
 }
 
 async function trySecret(
-  rest: KubeRest,
+  deps: WriterDeps,
   write: SecretWrite,
-  sinks: WriteSinks,
   signal: AbortSignal,
 ): Promise<Written | WriteResult> {
   try {
-    const meta = await carryOutSecret(rest, write, sinks, signal)
+    const meta = await carryOutSecret(deps, write, signal)
     if (meta === 'moved on') return { kind: 'stale-secret' }
     if (meta === 'deleted') return {}
-    sinks.secret(meta)
+    deps.sinks.secret(meta)
     return { version: meta.resourceVersion }
   } catch (error) {
     if (isAlreadyExists(error) || isConflict(error)) return { kind: 'stale-secret' }
@@ -125,18 +132,18 @@ async function trySecret(
 }
 
 async function carryOutSecret(
-  rest: KubeRest,
+  deps: WriterDeps,
   write: SecretWrite,
-  sinks: WriteSinks,
   signal: AbortSignal,
 ): Promise<SecretMeta | 'moved on' | 'deleted'> {
+  const { rest, sinks } = deps
   switch (write.kind) {
     case 'create':
       return createSecret(rest, write.manifest, signal)
     case 'replace':
       return replaceSecret(rest, write.manifest, write.from, signal)
     case 'recreate': {
-      const meta = await recreateSecret(rest, write.manifest, write.from, signal)
+      const meta = await recreateSecret(deps, write.manifest, write.from, signal)
       return meta ?? 'moved on'
     }
     case 'delete': {
