@@ -1,0 +1,328 @@
+/**
+ * Judges a history: the promises about everything that was ever stored, looked at in the moment of
+ * its storing, and those about the state in the end. It knows nothing of the operator's code but
+ * the names of annotations.
+ */
+import type { Change, StoredObject } from './api-server.ts'
+import { type SimulatedItem, valueOf } from './connect.ts'
+import { HOME } from './operator.ts'
+import { NAMESPACE, USER } from './operations.ts'
+import type { World } from './world.ts'
+
+/** See the head of this file. */
+export interface Judge {
+  /** Promises that were broken, in words, with the virtual time. */
+  readonly violations: string[]
+  /** What is not as it should be by now, in words. */
+  unsettled(): string[]
+  /** Changes of operators so far, Leases apart. */
+  writes(): number
+  /** Says which process is meant by the identity in a Lease, and that it needs one. */
+  readonly elects: boolean
+}
+
+const RESTART = 'keyferry.dev/restart'
+const DIGEST = 'keyferry.dev/digest'
+const TEMPLATE_PREFIX = 'keyferry.dev/secret-'
+const AUTO_RESTART = 'operator.1password.io/auto-restart'
+/** Milliseconds round a change in which a workload may or may not have started with it. */
+const AROUND_MS = 10_000
+/** Items that there are when none is missing. */
+const TITLES_COUNT = 3
+
+type Data = Readonly<Record<string, string>>
+
+/** Content that an operator gave a Secret, with the debt that it wrote beside it. */
+interface Debt {
+  readonly digest: string
+  readonly at: number
+}
+
+/** @param elects whether only the holder of the Lease may write */
+export function createJudge({ server, scheduler, connect }: World, elects: boolean): Judge {
+  const violations: string[] = []
+  /** UIDs of Secrets that are ours. */
+  const ours = new Set<string>()
+  /** Contents that specs of the past allow, by Secret name, as lists of keys. */
+  const wishes = new Map<string, Set<string>>()
+  /** Every generation of every resource, by UID. */
+  const specs = new Map<string, StoredObject[]>()
+  /** Whether any item was ever not there. */
+  let wasMissing = false
+  /** Debts of each Secret, by name, in order. */
+  const debts = new Map<string, Debt[]>()
+  /** Restarts so far, as workload, Secret and digest. */
+  const restarts = new Map<string, number>()
+  /** Which process an identity in the Lease means. */
+  const holders = new Map<string, string>()
+  let writes = 0
+
+  const say = (promise: string, text: string) =>
+    violations.push(`${promise} at ${scheduler.now()} ms: ${text}`)
+
+  server.onChange.add((change) => {
+    const { kind, by, after } = change
+    if (kind === 'onepassworditems' && after) noteWish(after)
+    // What a user makes is theirs; what a user spoils stays ours.
+    if (by === 'garbage collector' || by === USER) return
+    if (kind === 'leases') return noteLease(change)
+    writes += 1
+    wasMissing ||= connect.items.size < TITLES_COUNT
+    if (elects) checkLeader(change)
+    checkNamespace(change)
+    if (kind === 'secrets') checkSecret(change)
+    if (kind === 'deployments' || kind === 'statefulsets') checkRestart(change)
+  })
+
+  function noteWish(item: StoredObject): void {
+    const { metadata, spec, type } = item
+    const past = specs.get(metadata.uid) ?? []
+    if (past.at(-1)?.metadata.generation !== metadata.generation) past.push(item)
+    specs.set(metadata.uid, past)
+    const name = spec.secretName ?? metadata.name
+    const known = wishes.get(name) ?? new Set()
+    wishes.set(name, known.add(`${type ?? 'Opaque'} ${keysOf(spec).join()}`))
+  }
+
+  function noteLease({ after, by }: Change): void {
+    const holder = after?.['spec']?.holderIdentity
+    if (holder) holders.set(holder, by)
+  }
+
+  /** S8: who does not hold the Lease changes nothing. */
+  function checkLeader({ kind, by, after, before }: Change): void {
+    const { namespace, name } = ((after ?? before) as StoredObject).metadata
+    const holder = server.get('leases', HOME, 'keyferry')?.['spec']?.holderIdentity
+    if (holders.get(holder) === by) return
+    say('S8', `${by} changes ${kind} ${namespace}/${name} while ${holder} holds the Lease`)
+  }
+
+  /** S5: nothing is written but in the namespace that asks, and at home. */
+  function checkNamespace({ kind, after, before }: Change): void {
+    const { namespace, name } = ((after ?? before) as StoredObject).metadata
+    const isKey = kind === 'secrets' && namespace === HOME && name === 'keyferry-digest-key'
+    if (namespace !== NAMESPACE && !isKey) say('S5', `${kind} ${namespace}/${name} is written`)
+  }
+
+  function checkSecret({ before, after, by }: Change): void {
+    const { name, namespace, uid } = ((after ?? before) as StoredObject).metadata
+    if (namespace === HOME) return
+    if (before === undefined) ours.add(uid)
+    else if (!ours.has(uid)) say('S1', `${by} changes Secret ${name}, which is somebody else's`)
+    if (after === undefined) return checkDeletion(before as StoredObject)
+    const data = (after['data'] ?? {}) as Data
+    if (before === undefined || JSON.stringify(before['data']) !== JSON.stringify(data)) {
+      checkContent(after, data)
+      checkDebt(before, after, data)
+    }
+    const debt = debtOf(after)
+    if (debt === undefined || debtOf(before) === debt) return
+    const list = debts.get(name) ?? []
+    debts.set(name, list)
+    list.push({ digest: debt, at: scheduler.now() })
+  }
+
+  /** S2: what is written is one version of an item that was served, as a resource wants it. */
+  function checkContent({ metadata, type }: StoredObject, data: Data): void {
+    const { name } = metadata
+    const shape = `${type} ${Object.keys(data).toSorted().join()}`
+    if (!wishes.get(name)?.has(shape)) say('S2', `Secret ${name} has ${shape}`)
+    if (contentOf(data) === undefined) say('S2', `Secret ${name} is no whole version of an item`)
+    else if (!connect.served.has(contentOf(data) as string)) {
+      say('S2', `Secret ${name} has content that was never served`)
+    }
+  }
+
+  /** L2: new content and the restart that is owed for it are one write. */
+  function checkDebt(before: StoredObject | undefined, after: StoredObject, data: Data): void {
+    // What somebody spoilt is put right without a restart, and what is new has no users yet.
+    const was = before && contentOf((before['data'] ?? {}) as Data)
+    if (was === undefined || was === contentOf(data)) return
+    const { name, annotations } = after.metadata
+    if (debtOf(after) !== annotations?.[DIGEST]) {
+      say('L2', `Secret ${name} gets new content without the debt`)
+    }
+  }
+
+  /** S4: a Secret goes for a new type, a new name, or an item that is gone. */
+  function checkDeletion({ metadata, type }: StoredObject): void {
+    const { name, ownerReferences: owners = [] } = metadata
+    for (const owner of owners) {
+      const item = server.get('onepassworditems', NAMESPACE, owner.name)
+      if (item === undefined || item.metadata.uid !== owner.uid) continue
+      // Decided on a generation of before, it may be done a moment later.
+      const reasons = (specs.get(owner.uid) ?? []).some(
+        (past) =>
+          (past['spec'].secretName ?? owner.name) !== name ||
+          (past['type'] ?? 'Opaque') !== type ||
+          (past['spec'].onItemMissing === 'Delete' && wasMissing),
+      )
+      if (!reasons) say('S4', `Secret ${name} is deleted`)
+    }
+  }
+
+  /** S7: a workload restarts for a content once, and for none but a Secret's own. */
+  function checkRestart({ before, after }: Change): void {
+    if (before === undefined || after === undefined) return
+    const { kind, name } = { kind: after['kind'], ...after.metadata }
+    const was = digestsOf(before)
+    for (const [annotation, digest] of Object.entries(digestsOf(after))) {
+      if (was[annotation] === digest) continue
+      const one = `${kind}/${name} ${after.metadata.uid} ${annotation} ${digest}`
+      restarts.set(one, (restarts.get(one) ?? 0) + 1)
+      if ((restarts.get(one) ?? 0) > 1) say('S7', `${one} restarts twice`)
+      const owed = [...debts.values()].flat().some((debt) => debt.digest === digest)
+      if (!owed) say('S7', `${one} restarts without a debt`)
+    }
+  }
+
+  function unsettledClaim(item: StoredObject): string | undefined {
+    const { metadata, spec, status } = item
+    const name = spec.secretName ?? metadata.name
+    const ready = status.conditions.find(({ type }: { type: string }) => type === 'Ready')
+    const secret = server.get('secrets', NAMESPACE, name)
+    const rivals = [...server.all('onepassworditems').values()].filter(
+      (one) => (one['spec'].secretName ?? one.metadata.name) === name,
+    )
+    const obstacle = obstacleOf(item, { secret, rivals: rivals.length })
+    const label = `resource ${metadata.name}`
+    if (status.observedGeneration !== metadata.generation) {
+      return `${label} is not told about (${status.observedGeneration}/${metadata.generation})`
+    }
+    if (ready?.status !== 'True') {
+      if (obstacle.may.includes(ready?.reason)) return undefined
+      return `${label} is ${ready?.reason} (${ready?.message})`
+    }
+    if (obstacle.must) return `${label} is ready in spite of ${obstacle.may.join()}`
+    const found = itemOf(spec)
+    if (found === undefined || secret === undefined) return `${label} is ready without a Secret`
+    const wanted = JSON.stringify(dataOf(spec, found))
+    const type = item['type'] ?? 'Opaque'
+    const got = JSON.stringify(sorted(secret['data']))
+    if (got !== wanted || secret['type'] !== type) return `${label}: its Secret is not what it wants`
+    const others = status.conditions.filter(
+      (one: { type: string; status: string }) => one.type !== 'Ready' && one.status === 'True',
+    )
+    if (others.length > 0) return `${label} is ${others[0].type}`
+    if (debtOf(secret) !== undefined) return `Secret ${name} owes a restart`
+    return undefined
+  }
+
+  function itemOf({ itemPath }: { readonly itemPath: string }): SimulatedItem | undefined {
+    const [, , , name = ''] = itemPath.split('/')
+    const all = [...connect.items.values()]
+    return all.find(({ id }) => id === name) ?? all.find(({ title }) => title === name)
+  }
+
+  /** Reasons for which a resource may be unready, and whether it must be. */
+  function obstacleOf(
+    { spec, metadata }: StoredObject,
+    { secret, rivals }: { readonly secret: StoredObject | undefined; readonly rivals: number },
+  ): { readonly may: string[]; readonly must: boolean } {
+    const may: string[] = []
+    const byTemplate = spec.data?.URL as string | undefined
+    const titles = [...connect.items.values()].map(({ title }) => title)
+    const missing = byTemplate && !titles.includes(byTemplate.split('/')[5] ?? '')
+    if (itemOf(spec) === undefined || missing) may.push('ItemNotFound')
+    if (spec.requiredKeys?.includes('absent')) may.push('MissingKeys')
+    const must = may.length > 0
+    if (rivals > 1) may.push('SecretClaimedTwice', 'NotOurSecret')
+    const foreign = secret !== undefined && !ours.has(secret.metadata.uid)
+    if (foreign) return { may: [...may, 'NotOurSecret'], must: true }
+    // Whose Secret another one's became is looked at again every five minutes.
+    if (secret === undefined || !owns(secret, metadata.uid)) may.push('NotOurSecret')
+    return { may, must }
+  }
+
+  function unsettledWorkload(kind: string, workload: StoredObject): string[] {
+    const { metadata, spec } = workload
+    const created = Date.parse(metadata.creationTimestamp) - Date.UTC(2024, 0, 1)
+    const used = spec.template.spec.containers[0].envFrom as { secretRef: { name: string } }[]
+    return used.flatMap(({ secretRef: { name } }) => {
+      const secret = server.get('secrets', NAMESPACE, name)
+      const last = debts.get(name)?.at(-1)
+      if (!secret || !last || secret.metadata.annotations?.[DIGEST] !== last.digest) return []
+      if (created > last.at - AROUND_MS || !isOptedIn(secret, workload)) return []
+      if (Object.values(digestsOf(workload)).includes(last.digest)) return []
+      return [`${kind} ${metadata.name} was not restarted for Secret ${name}`]
+    })
+  }
+
+  function isOptedIn(secret: StoredObject, workload: StoredObject): boolean {
+    const levels = [secret, workload, server.get('namespaces', '', NAMESPACE)]
+    const text = levels
+      .map((object) => object?.metadata.annotations?.[AUTO_RESTART])
+      .find((one) => one !== undefined && one !== '')
+    return text === 'true'
+  }
+
+  return {
+    violations,
+    elects,
+    writes: () => writes,
+    unsettled() {
+      const items = [...server.all('onepassworditems').values()]
+      return [
+        ...items.flatMap((item) => unsettledClaim(item) ?? []),
+        ...[...server.all('deployments').values()].flatMap((one) =>
+          unsettledWorkload('Deployment', one),
+        ),
+        ...[...server.all('statefulsets').values()].flatMap((one) =>
+          unsettledWorkload('StatefulSet', one),
+        ),
+      ]
+    },
+  }
+}
+
+function owns({ metadata }: StoredObject, uid: string): boolean {
+  return (metadata.ownerReferences ?? []).some((owner) => owner.uid === uid)
+}
+
+interface Spec {
+  readonly data?: Readonly<Record<string, string>>
+}
+
+function keysOf({ data = {} }: Spec): string[] {
+  return ['username', 'password', ...Object.keys(data)].toSorted()
+}
+
+/** Content of a Secret for a spec, in base64, in the order of its keys. */
+function dataOf(spec: Spec, { id, content }: SimulatedItem): Data {
+  const value = (field: string) => valueOf(field, id, content)
+  const url = `db://${encodeURIComponent(value('password'))}`
+  const own = spec.data ? { URL: url } : {}
+  const all = { username: value('username'), password: value('password'), ...own }
+  return sorted(
+    Object.fromEntries(
+      Object.entries(all).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
+    ),
+  )
+}
+
+function sorted(data: Data = {}): Data {
+  return Object.fromEntries(Object.entries(data).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+/** `<item id> <content>` if all values are of one; undefined otherwise. */
+function contentOf(data: Data): string | undefined {
+  const values = Object.values(data).map((value) =>
+    decodeURIComponent(Buffer.from(value, 'base64').toString()),
+  )
+  const named = values.map((value) => / (\S+ \d+)$/.exec(value)?.[1])
+  const [first] = named
+  return first !== undefined && named.every((one) => one === first) ? first : undefined
+}
+
+/** Digest that a Secret owes a restart for. */
+function debtOf(secret: StoredObject | undefined): string | undefined {
+  const text = secret?.metadata.annotations?.[RESTART]
+  return text === undefined ? undefined : (JSON.parse(text) as { digest: string }).digest
+}
+
+function digestsOf(workload: StoredObject): Data {
+  const annotations = (workload['spec'].template.metadata?.annotations ?? {}) as Data
+  return Object.fromEntries(
+    Object.entries(annotations).filter(([name]) => name.startsWith(TEMPLATE_PREFIX)),
+  )
+}
