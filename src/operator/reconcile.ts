@@ -106,8 +106,8 @@ async function act(
 ): Promise<Requeue | undefined> {
   const { intake, writer } = deps
   try {
+    noteWrite(deps, run.seen, plan)
     const result = await writer.carryOut(run.seen.claim, plan, signal)
-    if (result.kind === 'done' || result.kind === 'stale-claim') noteWrite(deps, run.seen, plan)
     switch (result.kind) {
       case 'done':
         return conclude(deps, run.seen, plan)
@@ -147,10 +147,13 @@ async function tell(
   return conclude(deps, seen, decision.plan)
 }
 
-/** Remembers what was written to the Secret: something else on it is somebody else's work. */
+/**
+ * Remembers what is written to the Secret: something else on it is somebody else's work. Before it
+ * is written, because the answer may be lost, and the status after it may fail.
+ */
 function noteWrite({ history }: ReconcileDeps, { claim }: Snapshot, { secret }: Plan): void {
   if (secret === undefined || secret.kind === 'delete') return
-  history.wroteSecret(keyOf(claim), secret.manifest.annotations[ITEM_VERSION])
+  history.writesSecret(keyOf(claim), secret.manifest.annotations[ITEM_VERSION])
 }
 
 function conclude({ history, onOutcome }: ReconcileDeps, seen: Snapshot, plan: Plan): Requeue {

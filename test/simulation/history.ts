@@ -28,9 +28,12 @@ export interface Result {
 const ACTIVE_MS = 40_000
 /** For everything to match once all faults are over: a poll and ten seconds, and the longest pause. */
 const MATCH_MS = 400_000
+/** For a poll to notice what happened last. */
+const NOTICE_MS = 15_000
 const SLICE_MS = 5_000
-/** Of stillness after that. */
-const STILL_MS = 30_000
+/** For what is under way then to end, and of stillness after that. */
+const ENDING_MS = 5_000
+const STILL_MS = 25_000
 
 /** Kinds of trouble; a history has some of them. */
 interface Trouble {
@@ -96,7 +99,7 @@ export async function runHistory(seed: number, trace?: (text: string) => void): 
     connect: random.chance(0.35),
   }
   const judge = createJudge(world, elects)
-  const looksAtLog = trace !== undefined || random.chance(0.02)
+  const looksAtLog = random.chance(0.02) || trace !== undefined
   const log = looksAtLog
     ? (line: string) => {
         if (line.includes(CANARY)) judge.violations.push(`S6: a log tells a value: ${line}`)
@@ -136,6 +139,8 @@ export async function runHistory(seed: number, trace?: (text: string) => void): 
 /** L1 and L2, and then L5: all that is asked for is there, and nobody writes any more. */
 async function settle({ world: { scheduler }, judge, trace }: Stage): Promise<void> {
   const until = scheduler.now() + MATCH_MS
+  // What happened last must have been noticed: before, only an old state would be seen to match.
+  await scheduler.run(scheduler.now() + NOTICE_MS)
   let left = judge.unsettled()
   while (left.length > 0 && scheduler.now() < until && judge.violations.length === 0) {
     await scheduler.run(scheduler.now() + SLICE_MS)
@@ -147,8 +152,8 @@ async function settle({ world: { scheduler }, judge, trace }: Stage): Promise<vo
     return
   }
   trace('all matches')
-  // What was under way ends; then a debt may be looked at once more.
-  await scheduler.run(scheduler.now() + STILL_MS)
+  // What was under way ends.
+  await scheduler.run(scheduler.now() + ENDING_MS)
   const writes = judge.writes()
   await scheduler.run(scheduler.now() + STILL_MS)
   const more = judge.writes() - writes

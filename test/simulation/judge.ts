@@ -21,6 +21,7 @@ export interface Judge {
   readonly elects: boolean
 }
 
+const MANAGED = 'keyferry.dev/managed'
 const RESTART = 'keyferry.dev/restart'
 const DIGEST = 'keyferry.dev/digest'
 const TEMPLATE_PREFIX = 'keyferry.dev/secret-'
@@ -190,6 +191,8 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
       return `${label} is not told about (${status.observedGeneration}/${metadata.generation})`
     }
     if (ready?.status !== 'True') {
+      const isGone = ready?.reason === 'ItemNotFound' && spec.onItemMissing === 'Delete'
+      if (isGone && secret && owns(secret, metadata.uid)) return `${label}: its Secret is to go`
       if (obstacle.may.includes(ready?.reason)) return undefined
       return `${label} is ${ready?.reason} (${ready?.message})`
     }
@@ -204,7 +207,6 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
       (one: { type: string; status: string }) => one.type !== 'Ready' && one.status === 'True',
     )
     if (others.length > 0) return `${label} is ${others[0].type}`
-    if (debtOf(secret) !== undefined) return `Secret ${name} owes a restart`
     return undefined
   }
 
@@ -262,7 +264,13 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     writes: () => writes,
     unsettled() {
       const items = [...server.all('onepassworditems').values()]
+      const secrets = [...server.all('secrets').values()]
       return [
+        ...secrets
+          // Without the label it is not seen until its resource can be served again.
+          .filter(({ metadata }) => metadata.labels?.[MANAGED] === 'true')
+          .filter((secret) => debtOf(secret) !== undefined)
+          .map(({ metadata }) => `Secret ${metadata.name} owes a restart`),
         ...items.flatMap((item) => unsettledClaim(item) ?? []),
         ...[...server.all('deployments').values()].flatMap((one) =>
           unsettledWorkload('Deployment', one),

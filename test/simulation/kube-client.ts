@@ -78,6 +78,8 @@ interface Stream {
   readonly selector: unknown
   readonly metadataOnly: boolean
   readonly lines: Uint8Array[]
+  /** Version that it was told of by a bookmark. */
+  told: number
   /** When the newest of its lines arrives. */
   due: number
   muted: boolean
@@ -126,8 +128,9 @@ export function createSimulatedRest(options: ClientOptions): SimulatedRest {
   }
 
   function bookmark(stream: Stream): void {
-    if (stream.ended) return
-    tell(stream, bookmarkAt(server.version))
+    if (stream.ended || host.dead) return
+    if (server.version > stream.told) tell(stream, bookmarkAt(server.version))
+    stream.told = server.version
     scheduler.after(random.between(1, 2 * BOOKMARK_MS), () => bookmark(stream))
   }
 
@@ -141,6 +144,7 @@ export function createSimulatedRest(options: ClientOptions): SimulatedRest {
       selector,
       metadataOnly: metadataOnly !== undefined,
       lines: [],
+      told: 0,
       due: 0,
       muted: false,
       ended: false,

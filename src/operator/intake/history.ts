@@ -20,8 +20,8 @@ export interface History {
   /** Repairs within the last minute. */
   recentRepairs(key: string): number
   didRepair(key: string): void
-  /** The Secret was written with that version of its item. */
-  wroteSecret(key: string, itemVersion: string | undefined): void
+  /** The Secret is about to be written with that version of its item. */
+  writesSecret(key: string, itemVersion: string | undefined): void
   /**
    * A Secret was read: another version of its item on it than was written last is the work of
    * somebody else who thinks it his.
@@ -83,6 +83,8 @@ const INCUMBENT_MS = 600_000
 const FOUND_MS = 120_000
 /** Secrets rewritten after which the incumbent counts as running. */
 const INCUMBENT_REWRITES = 2
+/** Writes that are remembered: whether the last one took effect may be unknown. */
+const REMEMBERED_WRITES = 2
 
 /** What is looked at for traces of the incumbent. */
 export interface IncumbentSight {
@@ -92,8 +94,8 @@ export interface IncumbentSight {
 
 /** Traces of the incumbent on one claim. */
 interface Traces {
-  /** Version of the item that this process wrote to the Secret. */
-  readonly written?: string | undefined
+  /** Versions of the item that this process wrote to the Secret or tried to, the newest first. */
+  readonly written?: readonly string[]
   /** The Secret that was looked at last: each is judged once. */
   readonly seen?: string
   readonly rewrites?: readonly number[]
@@ -163,7 +165,7 @@ export function createHistory(clock: Clock): History {
 
 type TraceKeeper = Pick<
   History,
-  | 'wroteSecret'
+  | 'writesSecret'
   | 'sawSecret'
   | 'tookFinalizer'
   | 'foundIncumbent'
@@ -186,13 +188,17 @@ function createTraces({
     change(key, { incumbent: { ...tracesOf(key), ...traces } })
   const lately = (times: readonly number[] | undefined) => recent(times, INCUMBENT_MS)
   return {
-    wroteSecret: (key, written) => note(key, { written }),
+    writesSecret(key, version) {
+      const { written = [] } = tracesOf(key)
+      if (version === undefined || version === written[0]) return
+      note(key, { written: [version, ...written].slice(0, REMEMBERED_WRITES) })
+    },
     sawSecret(key, { uid, resourceVersion, annotations }, applied) {
-      const { written, seen, rewrites } = tracesOf(key)
+      const { written = [], seen, rewrites } = tracesOf(key)
       const version = annotations[ITEM_VERSION]
       const sight = `${uid} ${resourceVersion}`
       // Of a write whose status could not be told at once, only the status knows.
-      const ours = [written, applied].filter((one) => one !== undefined)
+      const ours = applied === undefined ? written : [...written, applied]
       if (ours.length === 0 || version === undefined || sight === seen) return
       // Its reconcile takes our annotations off, its poll leaves them and changes its own.
       const rewritten = !ours.includes(version) || !(DIGEST in annotations)

@@ -51,11 +51,11 @@ test('a finalizer that returns within ten minutes is a sign, for as long as it i
 
 test('a Secret that is rewritten twice within ten minutes is a sign', async () => {
   const { clock, history, saw, met } = aHistory()
-  history.wroteSecret(KEY, '3')
+  history.writesSecret(KEY, '3')
   saw(aSecret('4'))
   expect(met()).toBeUndefined()
   await clock.advance(9 * MINUTE)
-  history.wroteSecret(KEY, '4')
+  history.writesSecret(KEY, '4')
   saw(aSecret('4', false))
   expect(met()).toBe('met')
   await clock.advance(2 * MINUTE)
@@ -64,7 +64,7 @@ test('a Secret that is rewritten twice within ten minutes is a sign', async () =
 
 test('one version of a Secret counts once, however often it is read', () => {
   const { history, saw, met } = aHistory()
-  history.wroteSecret(KEY, '3')
+  history.writesSecret(KEY, '3')
   const secret = aSecret('4')
   saw(secret)
   saw(secret)
@@ -74,7 +74,7 @@ test('one version of a Secret counts once, however often it is read', () => {
 test('other edits are no sign, nor is anything before the first write', () => {
   const { history, saw, met } = aHistory()
   for (const version of ['1', '2', '3']) saw(aSecret(version, false))
-  history.wroteSecret(KEY, '3')
+  history.writesSecret(KEY, '3')
   for (let edit = 0; edit < 3; edit += 1) saw(aSecret('3'))
   for (let edit = 0; edit < 3; edit += 1) saw(aSecret(undefined, false))
   expect(met()).toBeUndefined()
@@ -86,10 +86,20 @@ test('before this process has written itself, what the status says was written c
   expect(met()).toBe('met')
 })
 
-test('a write whose status could not be told at once is no work of another', () => {
+test('a write whose answer or status was lost is no work of another', () => {
   const { history, met } = aHistory()
-  history.wroteSecret(KEY, '3')
-  // Version 4 was written, its status failed and came later: only the status tells of it.
+  history.writesSecret(KEY, '3')
+  history.writesSecret(KEY, '4')
+  // It took effect, and the status never told; or it did not.
+  for (const version of ['4', '4', '3', '3']) history.sawSecret(KEY, aSecret(version), '2')
+  expect(met()).toBeUndefined()
+  for (const version of ['5', '6']) history.sawSecret(KEY, aSecret(version), '2')
+  expect(met()).toBe('met')
+})
+
+test('what another process wrote and told counts as ours', () => {
+  const { history, met } = aHistory()
+  history.writesSecret(KEY, '3')
   for (let edit = 0; edit < 3; edit += 1) history.sawSecret(KEY, aSecret('4'), '4')
   expect(met()).toBeUndefined()
 })
