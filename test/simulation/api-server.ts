@@ -85,7 +85,13 @@ const KINDS = new Set([
 /** Kinds whose objects count their generations. */
 const COUNTED = new Set(['onepassworditems', 'deployments', 'statefulsets', 'daemonsets'])
 /** Kinds that may be changed without naming a version. */
-const UNCONDITIONAL = new Set(['secrets', 'deployments', 'statefulsets', 'daemonsets', 'namespaces'])
+const UNCONDITIONAL = new Set([
+  'secrets',
+  'deployments',
+  'statefulsets',
+  'daemonsets',
+  'namespaces',
+])
 
 /** Keys without which the API server takes no Secret of a type. */
 const REQUIRED: Readonly<Record<string, (data: Readonly<Record<string, string>>) => boolean>> = {

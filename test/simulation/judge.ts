@@ -190,9 +190,15 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     if (status.observedGeneration !== metadata.generation) {
       return `${label} is not told about (${status.observedGeneration}/${metadata.generation})`
     }
+    const isRestarting = status.conditions.some(
+      ({ type }: { type: string }) => type === 'Restarting',
+    )
+    if (isRestarting && secret && debtOf(secret) === undefined) return `${label} is Restarting`
     if (ready?.status !== 'True') {
       const isGone = ready?.reason === 'ItemNotFound' && spec.onItemMissing === 'Delete'
-      if (isGone && secret && owns(secret, metadata.uid)) return `${label}: its Secret is to go`
+      const applied = status.items?.some(({ path }: { path: string }) => path === spec.itemPath)
+      if (isGone && applied && secret && owns(secret, metadata.uid))
+        return `${label}: its Secret is to go`
       if (obstacle.may.includes(ready?.reason)) return undefined
       return `${label} is ${ready?.reason} (${ready?.message})`
     }
@@ -202,7 +208,8 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const wanted = JSON.stringify(dataOf(spec, found))
     const type = item['type'] ?? 'Opaque'
     const got = JSON.stringify(sorted(secret['data']))
-    if (got !== wanted || secret['type'] !== type) return `${label}: its Secret is not what it wants`
+    if (got !== wanted || secret['type'] !== type)
+      return `${label}: its Secret is not what it wants`
     const others = status.conditions.filter(
       (one: { type: string; status: string }) => one.type !== 'Ready' && one.status === 'True',
     )

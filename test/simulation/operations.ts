@@ -57,9 +57,7 @@ function aSpec({ random, connect }: World): Record<string, unknown> {
     ...(name === title && random.chance(0.2)
       ? { data: { URL: `db://{{ op://${VAULT.title}/${title}/password | urlencode }}` } }
       : {}),
-    ...(random.chance(0.15)
-      ? { requiredKeys: [random.chance(0.5) ? 'username' : 'absent'] }
-      : {}),
+    ...(random.chance(0.15) ? { requiredKeys: [random.chance(0.5) ? 'username' : 'absent'] } : {}),
     ...(random.chance(0.2) ? { onItemMissing: 'Delete' } : {}),
     ...(random.chance(0.2) ? { deletionPolicy: 'Retain' } : {}),
   }

@@ -37,7 +37,12 @@ export type Verdict =
       readonly trouble: Trouble | undefined
     }
   /** Nothing was written; what is in the Secret stays. */
-  | { readonly kind: 'failed'; readonly trouble: Trouble }
+  | {
+      readonly kind: 'failed'
+      readonly trouble: Trouble
+      /** Whether a restart is owed; undefined: as the status says. */
+      readonly restarting: boolean | undefined
+    }
 
 /** Why the content could not be looked at or written. */
 export interface Trouble {
@@ -71,7 +76,7 @@ export function statusAfter(claim: Claim, verdict: Verdict, context: StatusConte
 /** A status for the time until the first attempt has ended. */
 export function interimStatus(claim: Claim, context: StatusContext): ItemStatus {
   const trouble = { reason: 'Progressing', message: REASONS.Progressing.meaning, ms: 0 } as const
-  return statusAfter(claim, { kind: 'failed', trouble }, context)
+  return statusAfter(claim, { kind: 'failed', trouble, restarting: undefined }, context)
 }
 
 /** Whether the content in the Secret is that of the claim's present generation. */
@@ -155,8 +160,7 @@ function isStale(claim: Claim, verdict: Verdict, { ms }: Trouble): boolean {
 }
 
 function isRestarting({ status }: Claim, verdict: Verdict): boolean {
-  if (verdict.kind === 'synced') return verdict.restarting
-  return conditionOf(status, 'Restarting')?.status === 'True'
+  return verdict.restarting ?? conditionOf(status, 'Restarting')?.status === 'True'
 }
 
 /** With the time of the last change of its status, which a mere change of message keeps. */

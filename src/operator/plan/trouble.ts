@@ -4,6 +4,7 @@
 import type { ErrorCode, KeyferryError } from '../../errors.ts'
 import { type Claim, conditionOf, type ItemStatus } from '../item.ts'
 import { type Reason, REASONS } from '../reasons.ts'
+import { openDebt } from './owed.ts'
 import { sentenceOf } from './render.ts'
 import { statusAfter, type Trouble, type Verdict } from './status.ts'
 import type { Decision, EventDraft, Outcome, Plan, SecretWrite, Snapshot } from './types.ts'
@@ -44,8 +45,16 @@ export function fail(
   message: string,
   outcome: Outcome = outcomeOf(reason),
 ): Decision {
-  const verdict: Verdict = { kind: 'failed', trouble: { reason, message, ms: seen.failingMs } }
+  const trouble = { reason, message, ms: seen.failingMs }
+  const verdict: Verdict = { kind: 'failed', trouble, restarting: isRestartOwed(seen) }
   return { kind: 'act', plan: { ...conclude(seen, verdict), fault: { reason, message }, outcome } }
+}
+
+/** Undefined where the Secret that would tell is not there or was not looked at. */
+function isRestartOwed(seen: Snapshot): boolean | undefined {
+  const { secret } = seen
+  const meta = secret.kind === 'cached' ? secret.meta : secret.secret
+  return meta && openDebt(seen, { meta }) !== undefined
 }
 
 /** As {@link fail}, for an error. */
