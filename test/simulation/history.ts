@@ -2,6 +2,7 @@
  * One history: what a seed makes happen to a cluster, a vault and the operators between them, and
  * what the judge says of it. After the last fault everything must come to match, and then be still.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { isKeyferryError } from '../../src/errors.ts'
 import type { KubeRequest } from '../../src/kube/rest.ts'
 import { CANARY, type ConnectFault } from './connect.ts'
@@ -322,6 +323,11 @@ function traceChanges({ world: { server }, trace }: Stage): void {
     if (kind === 'leases') return
     const { name, annotations = {} } = (after ?? before)?.metadata ?? { name: '' }
     const verb = before === undefined ? 'creates' : after === undefined ? 'deletes' : 'changes'
+    const was = (before?.['status'] ?? {}) as Record<string, unknown>
+    const moved = Object.entries(after?.['status'] ?? {}).filter(
+      ([member, value]) => !isDeepStrictEqual(value, was[member]) && member !== 'conditions',
+    )
+    const more = moved.length > 0 && before ? JSON.stringify(Object.fromEntries(moved)) : ''
     const status = after?.['status']?.conditions
       ?.map((one: { type: string; status: string; reason: string }) =>
         [one.type, one.status, one.reason].join(' '),
@@ -331,6 +337,6 @@ function traceChanges({ world: { server }, trace }: Stage): void {
       ([key, value]) => `${key}=${Buffer.from(value, 'base64').toString()}`,
     )
     const debt = annotations['keyferry.dev/restart'] ?? ''
-    trace(`${by} ${verb} ${kind} ${name} (${version}) ${status ?? data.join()} ${debt}`)
+    trace(`${by} ${verb} ${kind} ${name} (${version}) ${status ?? data.join()} ${debt} ${more}`)
   })
 }

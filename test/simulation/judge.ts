@@ -193,12 +193,19 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const isRestarting = status.conditions.some(
       ({ type }: { type: string }) => type === 'Restarting',
     )
-    if (isRestarting && secret && debtOf(secret) === undefined) return `${label} is Restarting`
+    const isOwn = secret && owns(secret, metadata.uid) && isWhole(secret)
+    if (isRestarting && isOwn && debtOf(secret) === undefined) return `${label} is Restarting`
     if (ready?.status !== 'True') {
       const isGone = ready?.reason === 'ItemNotFound' && spec.onItemMissing === 'Delete'
-      const applied = status.items?.some(({ path }: { path: string }) => path === spec.itemPath)
-      if (isGone && applied && secret && owns(secret, metadata.uid))
+      // An item that was renamed is not gone.
+      const applied = status.items?.some(
+        ({ path, itemId }: { path: string; itemId: string }) =>
+          path === spec.itemPath && !connect.items.has(itemId),
+      )
+      const untold = secret !== undefined || status.digest !== undefined
+      if (isGone && applied && untold && isOnlyOf(secret, metadata.uid)) {
         return `${label}: its Secret is to go`
+      }
       if (obstacle.may.includes(ready?.reason)) return undefined
       return `${label} is ${ready?.reason} (${ready?.message})`
     }
@@ -210,6 +217,10 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const got = JSON.stringify(sorted(secret['data']))
     if (got !== wanted || secret['type'] !== type)
       return `${label}: its Secret is not what it wants`
+    const knows =
+      status.secretResourceVersion === secret.metadata.resourceVersion &&
+      status.digest === secret.metadata.annotations?.[DIGEST]
+    if (!knows) return `${label}: its status speaks of another state of its Secret`
     const others = status.conditions.filter(
       (one: { type: string; status: string }) => one.type !== 'Ready' && one.status === 'True',
     )
@@ -294,6 +305,11 @@ function owns({ metadata }: StoredObject, uid: string): boolean {
   return (metadata.ownerReferences ?? []).some((owner) => owner.uid === uid)
 }
 
+/** Whether a Secret that may be gone already is nobody else's. */
+function isOnlyOf(secret: StoredObject | undefined, uid: string): boolean {
+  return (secret?.metadata.ownerReferences ?? []).every((owner) => owner.uid === uid)
+}
+
 interface Spec {
   readonly data?: Readonly<Record<string, string>>
 }
@@ -327,6 +343,11 @@ function contentOf(data: Data): string | undefined {
   const named = values.map((value) => / (\S+ \d+)$/.exec(value)?.[1])
   const [first] = named
   return first !== undefined && named.every((one) => one === first) ? first : undefined
+}
+
+/** Whether a Secret is as an operator left it: seen by it, and with no edit of others. */
+function isWhole({ metadata, data }: StoredObject): boolean {
+  return metadata.labels?.[MANAGED] === 'true' && contentOf(data as Data) !== undefined
 }
 
 /** Digest that a Secret owes a restart for. */

@@ -118,14 +118,15 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
     return { references }
   },
   async secret(deps, { claim }, signal) {
-    const { rest, history, versions } = deps
+    const { rest, history, versions, claims } = deps
     const key = keyOf(claim)
     const secret = await readSecret(deps, secretKeyOf(claim), signal)
     if (secret && !versions.isKnown(secret)) history.sawSecret(key, secret, appliedVersion(claim))
     const deadOwners = await deadAmong(rest, secret, claim, signal)
     const verified = secret !== undefined && isVerified(claim, secret, versions)
     const anotherOperator = history.incumbentAt(key, sightOf(claim))
-    return { secret: { kind: 'read', secret, verified }, deadOwners, anotherOperator }
+    const rival = claims.rivalOf(claim, secret)
+    return { secret: { kind: 'read', secret, verified }, rival, deadOwners, anotherOperator }
   },
   async instance({ rest }, { secret }, signal) {
     const live = secret.kind === 'read' ? secret.secret : undefined

@@ -41,10 +41,21 @@ export function planSync(seen: Snapshot): Decision {
   const paths = pathsOf(claim)
   if (isFault(paths)) return fail(seen, paths.reason, paths.message)
   if (rival !== undefined) {
+    if (mayOwnUnseen(seen)) return { kind: 'look', at: 'secret' }
     const message = `Resource ${rival} has the older claim to Secret ${claim.spec.secretName}.`
     return fail(seen, 'SecretClaimedTwice', message)
   }
   return planReferences(seen, paths)
+}
+
+/**
+ * Whether the claim may own a Secret that the cache lacks, because somebody took its label off. It
+ * would lose it to a rival otherwise, who cannot have it either.
+ */
+function mayOwnUnseen({ claim, secret }: Snapshot): boolean {
+  const isUnseen = secret.kind === 'cached' && secret.meta === undefined
+  const { secretName, secretResourceVersion } = claim.status
+  return isUnseen && secretName === claim.spec.secretName && secretResourceVersion !== undefined
 }
 
 /**

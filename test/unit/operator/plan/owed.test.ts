@@ -11,6 +11,7 @@ import {
   aSynced,
   digestOf,
   manifestOf,
+  means,
   NOW,
   planOf,
   withItem,
@@ -101,4 +102,23 @@ test('a change of our own rules restarts where that is wanted', () => {
   const policy = { ...aPolicy, emptyValues: true, restartOnRemap: true }
   const plan = planOf({ ...withItem(seen, anItem({ fields })), policy })
   expect(manifestOf(plan).annotations).toHaveProperty(RESTART)
+})
+
+describe('a resource that fails', () => {
+  const conditionsOf = (seen: Snapshot, live: LiveSecret, verified: boolean) => {
+    const references = means({ kind: 'no-item', vaultId: 'v'.repeat(26) })
+    const plan = planOf({ ...seen, ...sight(live, verified), references })
+    return plan.status?.conditions.map(({ type }) => type)
+  }
+
+  test('says that a restart is owed for as long as it is', () => {
+    const { live, seen } = owing()
+    expect(conditionsOf(seen, live, true)).toContain('Restarting')
+    expect(conditionsOf(seen, without(live, RESTART), true)).not.toContain('Restarting')
+  })
+
+  test('goes on saying so when somebody else took the annotation off', () => {
+    const { live, seen } = owing()
+    expect(conditionsOf(seen, without(live, RESTART), false)).toContain('Restarting')
+  })
 })

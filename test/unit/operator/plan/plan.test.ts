@@ -168,6 +168,15 @@ describe('a claim that was never worked', () => {
     expect(readyOf(seen)).toMatchObject({ status: 'False', reason: 'SecretClaimedTwice' })
   })
 
+  test('looks for the Secret that it had before it gives way: it may only have lost its label', () => {
+    const { seen } = aSynced()
+    const unseen = { kind: 'cached', meta: undefined, verified: false } as const
+    const rivalled = { ...seen, rival: 'elder', secret: unseen }
+    expect(planSync(rivalled)).toEqual({ kind: 'look', at: 'secret' })
+    const gone = { kind: 'read', secret: undefined, verified: false } as const
+    expect(readyOf({ ...rivalled, secret: gone })?.reason).toBe('SecretClaimedTwice')
+  })
+
   test('writes nothing for an item without keys or one that is too large', () => {
     const empty = withItem(aSnapshot(), anItem({ fields: [{ label: 'a', value: '' }] }))
     expect(readyOf(empty)).toMatchObject({ status: 'False', reason: 'NoKeys' })
