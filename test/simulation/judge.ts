@@ -36,6 +36,8 @@ type Data = Readonly<Record<string, string>>
 /** Content that an operator gave a Secret, with the debt that it wrote beside it. */
 interface Debt {
   readonly digest: string
+  /** UIDs of the Secret's owners: who makes a Secret of that name anew owes nothing. */
+  readonly owners: string
   readonly at: number
 }
 
@@ -120,7 +122,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     if (debt === undefined || debtOf(before) === debt) return
     const list = debts.get(name) ?? []
     debts.set(name, list)
-    list.push({ digest: debt, at: scheduler.now() })
+    list.push({ digest: debt, owners: ownersOf(after), at: scheduler.now() })
   }
 
   /** S2: what is written is one version of an item that was served, as a resource wants it. */
@@ -193,7 +195,8 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const isRestarting = status.conditions.some(
       ({ type }: { type: string }) => type === 'Restarting',
     )
-    const isOwn = secret && owns(secret, metadata.uid) && isWhole(secret)
+    // A state of the Secret that nobody has verified since may have lost a debt.
+    const isOwn = secret && status.secretResourceVersion === secret.metadata.resourceVersion
     if (isRestarting && isOwn && debtOf(secret) === undefined) return `${label} is Restarting`
     if (ready?.status !== 'True') {
       const isGone = ready?.reason === 'ItemNotFound' && spec.onItemMissing === 'Delete'
@@ -262,6 +265,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
       const secret = server.get('secrets', NAMESPACE, name)
       const last = debts.get(name)?.at(-1)
       if (!secret || !last || secret.metadata.annotations?.[DIGEST] !== last.digest) return []
+      if (ownersOf(secret) !== last.owners) return []
       if (created > last.at - AROUND_MS || !isOptedIn(secret, workload)) return []
       if (Object.values(digestsOf(workload)).includes(last.digest)) return []
       return [`${kind} ${metadata.name} was not restarted for Secret ${name}`]
@@ -299,6 +303,10 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
       ]
     },
   }
+}
+
+function ownersOf({ metadata }: StoredObject): string {
+  return (metadata.ownerReferences ?? []).map(({ uid }) => uid).join()
 }
 
 function owns({ metadata }: StoredObject, uid: string): boolean {
@@ -343,11 +351,6 @@ function contentOf(data: Data): string | undefined {
   const named = values.map((value) => / (\S+ \d+)$/.exec(value)?.[1])
   const [first] = named
   return first !== undefined && named.every((one) => one === first) ? first : undefined
-}
-
-/** Whether a Secret is as an operator left it: seen by it, and with no edit of others. */
-function isWhole({ metadata, data }: StoredObject): boolean {
-  return metadata.labels?.[MANAGED] === 'true' && contentOf(data as Data) !== undefined
 }
 
 /** Digest that a Secret owes a restart for. */

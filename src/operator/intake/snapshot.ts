@@ -8,9 +8,9 @@ import { isKeyferryError } from '../../errors.ts'
 import { keyOf, objectPath, type ObjectKey } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isNotFound } from '../../kube/status.ts'
-import { INCUMBENT_FINALIZER } from '../annotations.ts'
+import { INCUMBENT_FINALIZER, MANAGED } from '../annotations.ts'
 import { type Claim, conditionOf, openRefresh } from '../item.ts'
-import { parseLiveSecret, SECRETS } from '../objects.ts'
+import { parseLiveSecret, parseSecretMeta, SECRETS } from '../objects.ts'
 import type { ItemContent } from '../plan/content.ts'
 import { wholeItem } from '../plan/missing.ts'
 import { filesOf, isFault, type Paths, pathsOf } from '../plan/render.ts'
@@ -249,9 +249,12 @@ async function readSecret(
   signal: AbortSignal,
 ): Promise<LiveSecret | undefined> {
   try {
-    return parseLiveSecret(
-      await rest.send({ method: 'GET', path: objectPath(SECRETS, key) }, signal),
-    )
+    const raw = await rest.send({ method: 'GET', path: objectPath(SECRETS, key) }, signal)
+    const secret = parseLiveSecret(raw)
+    // Of a write whose answer was lost, a watch that lags knows nothing yet: were the Secret deleted
+    // before it does, nobody would hear of that.
+    if (secret.labels[MANAGED] === 'true') views.secrets.observe(parseSecretMeta(raw))
+    return secret
   } catch (error) {
     if (!isNotFound(error)) throw error
     const held = views.secrets.get(key)
