@@ -13,6 +13,7 @@ import type { Logger } from '../telemetry/log.ts'
 import { createMetrics, type Metrics, type ResourceState } from '../telemetry/metrics.ts'
 import { createConnect, type Connect } from './connect.ts'
 import { createOwnVersions, type OwnVersions } from './intake/history.ts'
+import { createRenewal, type Renewal } from './intake/renewal.ts'
 import {
   createViews,
   runWatches,
@@ -63,6 +64,7 @@ export interface Parts extends OperatorInput {
   readonly metrics: Metrics
   readonly views: Views
   readonly versions: OwnVersions
+  readonly renewal: Renewal
   readonly report: Reporter
   readonly connect: Connect
   readonly policyFile: PolicyFile
@@ -125,6 +127,7 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     report,
     rest: settings.dryRun ? readOnly(rest) : rest,
     versions: createOwnVersions(),
+    renewal: createRenewal(clock),
     connect: createConnect(input, { clock, random, metrics, report }),
     policyFile: await openPolicyFile(settings.vaultPolicyFile),
     selector: readSelector(settings),

@@ -12,7 +12,7 @@ import { type Mandate, type Member, shardOf, workShards } from '../kube/shards.t
 import { findDigestKey, type KeyLocation, loadDigestKey } from './key.ts'
 import { type DigestKey, digestKey } from './plan/digest.ts'
 import type { Parts } from './run.ts'
-import { ALL_NAMESPACES, openSources, startWork } from './work.ts'
+import { ALL_NAMESPACES, type Office, openSources, startWork } from './work.ts'
 
 const KEY_RETRY_MS = 2_000
 
@@ -62,10 +62,16 @@ async function workWith(
   const office = { rest, key, sources, ...ALL_NAMESPACES }
   parts.holds(1)
   try {
-    await Promise.all([sources.run(), startWork(parts, office, signal)])
+    await Promise.all([sources.run(), beginWork(parts, office, signal)])
   } finally {
     parts.holds(0)
   }
+}
+
+/** Works on resources as they are now, whatever was held while others worked. */
+async function beginWork(parts: Parts, office: Office, signal: AbortSignal): Promise<void> {
+  await parts.renewal.renew(signal)
+  await startWork(parts, office, signal)
 }
 
 async function workDivided(parts: Parts, signal: AbortSignal): Promise<void> {
@@ -94,7 +100,7 @@ async function joinShards(parts: Parts, mandate: Mandate): Promise<Member> {
       const serves = (namespace: string) => shardOf(namespace, shards) === shard
       const office = { rest: guardWrites(rest, term), key, sources, serves, part: 1 / shards }
       try {
-        await startWork(parts, office, signal)
+        await beginWork(parts, office, signal)
       } finally {
         held.delete(shard)
         holds(held.size)

@@ -19,7 +19,7 @@ import { type Catalog, createCatalog } from './intake/catalog.ts'
 import { type ClaimSource, resourceClaims, workloadClaims } from './intake/claims.ts'
 import { type ContentReader, createContentReader } from './intake/content.ts'
 import { createHistory, type History } from './intake/history.ts'
-import { PRIORITY, type Priority, subscribe } from './intake/keys.ts'
+import { type Priority, subscribe } from './intake/keys.ts'
 import { enqueueOutdated, type Lane, runPoll } from './intake/poll.ts'
 import { createIntake } from './intake/snapshot.ts'
 import type { Claim, ItemStatus } from './item.ts'
@@ -34,12 +34,6 @@ import type { Parts } from './run.ts'
 import { createShadowReconcile } from './shadow.ts'
 import { createEventWriter, type EventWriter } from './write/event.ts'
 import { createWriter, type WriteSinks } from './write/write.ts'
-
-/**
- * Milliseconds after which a status is looked at that somebody else wrote: who quarrels over it
- * quarrels slowly.
- */
-const OTHERS_STATUS_MS = 30_000
 
 /** What the work of all shards shares. */
 export interface Sources {
@@ -72,8 +66,6 @@ interface Tools extends Omit<Parts, 'rest' | 'queues'>, Omit<Office, 'sources'> 
   readonly queues: Queues
   readonly events: EventWriter
   readonly policy: Policy
-  /** Statuses that this process wrote, as the caches hold them. */
-  readonly ownStatuses: WeakSet<ItemStatus>
   /** Of annotated workloads and their Secrets. */
   readonly workloadHistory: History
   readonly control: (queue: KeyedQueue, reconcile: Reconcile) => Promise<void>
@@ -129,14 +121,11 @@ export async function startWork(parts: Parts, office: Office, signal: AbortSigna
   for (const lane of lanes) sources.lanes.add(lane)
   const unsubscribe = subscribe(views, serves, {
     resource: (key, priority) => queues.resources.add(key, { priority }),
-    status: (key) =>
-      queues.resources.add(key, { priority: PRIORITY.housekeeping, afterMs: OTHERS_STATUS_MS }),
     workloads: (key, priority) => queues.workloads.add(key, { priority }),
     debt: (key) => queues.debts.add(key),
     release: (workload) =>
       queues.releases.add(rolloutKey(workload), { priority: workload.deleting ? 0 : 1 }),
     isOwnVersion: (secret) => versions.isKnown(secret),
-    isOwnStatus: (status) => tools.ownStatuses.has(status),
   })
   try {
     await Promise.all([
@@ -170,7 +159,6 @@ function assemble(parts: Parts, office: Office, queues: Queues, signal: AbortSig
       digestKey: office.key,
       instance: `${namespace}/${settings.instance}`,
     },
-    ownStatuses: new WeakSet(),
     workloadHistory: createHistory(clock),
     control: (queue, reconcile) =>
       runController({ queue, reconcile, onCrash: report.crash }, signal),
@@ -251,10 +239,7 @@ function createLane(
   const pollMs = settings.pollingIntervalMs
   const intake = createIntake({ ...tools, claims, client: connect, bindings, history, pollMs })
   const sinks: WriteSinks = {
-    claim(claim) {
-      tools.ownStatuses.add(claim.status)
-      views.claims.observe(claim)
-    },
+    claim: (claim) => views.claims.observe(claim),
     secret(secret) {
       versions.note(secret)
       views.secrets.observe(secret)

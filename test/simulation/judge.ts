@@ -28,6 +28,8 @@ const TEMPLATE_PREFIX = 'keyferry.dev/secret-'
 const AUTO_RESTART = 'operator.1password.io/auto-restart'
 /** Milliseconds round a change in which a workload may or may not have started with it. */
 const AROUND_MS = 10_000
+/** Milliseconds that a write takes at most: that is its `timeout`. */
+const UNDER_WAY_MS = 4_000
 /** Items that there are when none is missing. */
 const TITLES_COUNT = 3
 
@@ -36,6 +38,7 @@ type Data = Readonly<Record<string, string>>
 /** Content that an operator gave a Secret, with the debt that it wrote beside it. */
 interface Debt {
   readonly digest: string
+  readonly content: string | undefined
   /** UIDs of the Secret's owners: who makes a Secret of that name anew owes nothing. */
   readonly owners: string
   readonly at: number
@@ -58,6 +61,8 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
   const restarts = new Map<string, number>()
   /** Which process an identity in the Lease means. */
   const holders = new Map<string, string>()
+  /** When a process gave the Lease back last. */
+  const released = new Map<string, number>()
   let writes = 0
 
   const say = (promise: string, text: string) =>
@@ -90,6 +95,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
   function noteLease({ after, by }: Change): void {
     const holder = after?.['spec']?.holderIdentity
     if (holder) holders.set(holder, by)
+    else if (after) released.set(by, scheduler.now())
   }
 
   /** S8: who does not hold the Lease changes nothing. */
@@ -97,6 +103,8 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const { namespace, name } = ((after ?? before) as StoredObject).metadata
     const holder = server.get('leases', HOME, 'keyferry')?.['spec']?.holderIdentity
     if (holders.get(holder) === by) return
+    // What was on its way when the Lease was given back names the version that it was decided on.
+    if (scheduler.now() - (released.get(by) ?? -UNDER_WAY_MS) < UNDER_WAY_MS) return
     say('S8', `${by} changes ${kind} ${namespace}/${name} while ${holder} holds the Lease`)
   }
 
@@ -122,7 +130,11 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     if (debt === undefined || debtOf(before) === debt) return
     const list = debts.get(name) ?? []
     debts.set(name, list)
-    list.push({ digest: debt, owners: ownersOf(after), at: scheduler.now() })
+    const content = contentOf(data)
+    const last = list.at(-1)
+    // Another type changes the digest, and restarts nobody who began with the same content.
+    const at = last?.content === content ? last?.at : undefined
+    list.push({ digest: debt, content, owners: ownersOf(after), at: at ?? scheduler.now() })
   }
 
   /** S2: what is written is one version of an item that was served, as a resource wants it. */

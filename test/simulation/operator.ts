@@ -10,6 +10,7 @@ import { connectClient } from '../../src/connect/client.ts'
 import type { Crd } from '../../src/kube/crd.ts'
 import { parseSelector } from '../../src/kube/selector.ts'
 import { createOwnVersions } from '../../src/operator/intake/history.ts'
+import { createRenewal } from '../../src/operator/intake/renewal.ts'
 import { createViews } from '../../src/operator/intake/views.ts'
 import { openPolicyFile } from '../../src/operator/policy-file.ts'
 import { createReporter } from '../../src/operator/report.ts'
@@ -83,6 +84,7 @@ export function startSimulatedOperator(world: World, options: StartOptions): Sim
       metrics: METRICS,
       views: createViews(),
       versions: createOwnVersions(),
+      renewal: createRenewal(clock),
       report: createReporter(log, METRICS),
       connect: connectClient(withCircuit(connect.transportFor(host), circuit)),
       policyFile,

@@ -5,9 +5,8 @@
 import { keyOf, type Tracked } from '../../kube/resource.ts'
 import type { Store } from '../../kube/store.ts'
 import { RESTART } from '../annotations.ts'
-import { type Claim, type ItemStatus, ONE_PASSWORD_ITEM, type Texts } from '../item.ts'
+import { type Claim, ONE_PASSWORD_ITEM, type Texts } from '../item.ts'
 import type { NamespaceView } from '../objects.ts'
-import { isEqual } from '../plan/equal.ts'
 import { isOfWorkloads } from '../plan/ownership.ts'
 import type { SecretMeta } from '../plan/types.ts'
 import type { Workload } from '../plan/workload.ts'
@@ -34,8 +33,6 @@ export type Priority = (typeof PRIORITY)[keyof typeof PRIORITY]
 export interface KeySinks {
   /** `namespace/name` of a resource. */
   readonly resource: (key: string, priority: Priority) => void
-  /** `namespace/name` of a resource whose status is another than this process wrote. */
-  readonly status: (key: string) => void
   /** `namespace/name` of a Secret that workloads ask for. */
   readonly workloads: (key: string, priority: Priority) => void
   /** `namespace/name` of a Secret that owes restarts. */
@@ -44,8 +41,6 @@ export interface KeySinks {
   readonly release: (workload: Workload) => void
   /** Whether a version of a Secret is an own write, whose run goes on to tell its status. */
   readonly isOwnVersion: (secret: SecretMeta) => boolean
-  /** Whether this process wrote a status. */
-  readonly isOwnStatus: (status: ItemStatus) => boolean
 }
 
 /**
@@ -85,15 +80,11 @@ interface Change<T> {
 }
 
 /**
- * A claim that changed in what decisions rest on: those that ask for the same Secret are to be looked
- * at too. A status that moved alone is our own doing, or that of a process before us, which a cache
- * that lagged had not told yet: what was found to be told already was not.
+ * A claim that changed in what decisions rest on; never one whose status alone moved, which is our
+ * own doing. Those that ask for the same Secret are to be looked at too.
  */
 function claimChanged(views: Views, sinks: KeySinks, { before, after }: Change<Claim>): void {
-  if (before && after && !differs(before, after)) {
-    const isOurs = sinks.isOwnStatus(after.status) || isEqual(before.status, after.status)
-    return isOurs ? undefined : sinks.status(keyOf(after))
-  }
+  if (before && after && !differs(before, after)) return
   const claim = (after ?? before) as Claim
   sinks.resource(keyOf(claim), urgencyOf(after))
   for (const { namespace, spec } of [before, after].filter((one) => one !== undefined)) {

@@ -13,7 +13,7 @@ import {
 import type { KubeRest } from '../../kube/rest.ts'
 import { isForbidden, isNotFound } from '../../kube/status.ts'
 import { createStore, type Store } from '../../kube/store.ts'
-import { listWatch } from '../../kube/watch.ts'
+import { listWatch, type WatchEvent } from '../../kube/watch.ts'
 import { MANAGED } from '../annotations.ts'
 import { type Claim, ONE_PASSWORD_ITEM, parseClaim } from '../item.ts'
 import type { Leftover, SecretMeta } from '../plan/types.ts'
@@ -30,6 +30,7 @@ import {
   parseSecretMeta,
   SECRETS,
 } from '../objects.ts'
+import type { Renewal } from './renewal.ts'
 
 /** The operator's view of the cluster. */
 export interface Views {
@@ -127,6 +128,8 @@ export interface WatchDeps {
   readonly kinds: readonly WorkloadKind[]
   /** Which resources this installation serves; empty: all. */
   readonly selector: string
+  /** Of the resources: what is written rests on their specs. */
+  readonly renewal: Renewal
   readonly onFailure: (kind: string, error: unknown, waitMs: number) => void
 }
 
@@ -143,7 +146,8 @@ export async function runWatches(
       running.push(watchOne(store, { ...kind, namespace }, deps, signal))
   }
   const selected = deps.selector === '' ? {} : { labelSelector: deps.selector }
-  watch(views.claims, { resource: ONE_PASSWORD_ITEM, reduce: parseClaim, ...selected })
+  const { renewal } = deps
+  watch(views.claims, { resource: ONE_PASSWORD_ITEM, reduce: parseClaim, renewal, ...selected })
   watch(views.secrets, {
     resource: SECRETS,
     reduce: parseSecretMeta,
@@ -179,11 +183,13 @@ interface WatchKind<T> {
   readonly metadataOnly?: boolean
   /** Undefined: all namespaces. */
   readonly namespace?: string | undefined
+  /** By which the view can be made anew. */
+  readonly renewal?: Renewal
 }
 
 function watchOne<T extends Tracked>(
   store: Store<T>,
-  { namespace, ...kind }: WatchKind<T>,
+  { namespace, renewal, ...kind }: WatchKind<T>,
   { rest, clock, random, onFailure }: WatchDeps,
   signal: AbortSignal,
 ): Promise<void> {
@@ -193,10 +199,12 @@ function watchOne<T extends Tracked>(
     clock,
     random,
     ...(namespace === undefined ? {} : { namespace }),
-    onEvent: store.feed(namespace),
     onFailure: (error: unknown, ms: number) => onFailure(kind.resource.plural, error, ms),
   }
-  return listWatch(options, signal)
+  const watching = (onEvent: (event: WatchEvent<T>) => void, end: AbortSignal) =>
+    listWatch({ ...options, onEvent }, end)
+  const onEvent = store.feed(namespace)
+  return renewal ? renewal.run(watching, onEvent, signal) : watching(onEvent, signal)
 }
 
 /**

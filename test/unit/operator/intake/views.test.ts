@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { KeyferryError } from '../../../../src/errors.ts'
 import type { KubeRest } from '../../../../src/kube/rest.ts'
+import { createRenewal } from '../../../../src/operator/intake/renewal.ts'
 import { createViews, leftoversOf, runWatches } from '../../../../src/operator/intake/views.ts'
 import { asMeta, aSynced } from '../../../builders/snapshot.ts'
 import { createVirtualClock } from '../../../support/virtual-clock.ts'
@@ -37,7 +38,8 @@ function aNamespace(...statuses: number[]) {
     close: () => Promise.resolve(),
   }
   const deps = { rest, clock, random: () => 0, namespaces: ['shop'], kinds: [], selector: '' }
-  void runWatches(views, { ...deps, onFailure: () => {} }, ended.signal)
+  const renewal = createRenewal(clock)
+  void runWatches(views, { ...deps, renewal, onFailure: () => {} }, ended.signal)
   let synced = false
   void views.namespaces.synced.then(() => (synced = true))
   return {
