@@ -278,6 +278,8 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
       const last = debts.get(name)?.at(-1)
       if (!secret || !last || secret.metadata.annotations?.[DIGEST] !== last.digest) return []
       if (ownersOf(secret) !== last.owners) return []
+      // Without the label its debt is not seen until its resource can be served again.
+      if (secret.metadata.labels?.[MANAGED] !== 'true') return []
       if (created > last.at - AROUND_MS || !isOptedIn(secret, workload)) return []
       if (Object.values(digestsOf(workload)).includes(last.digest)) return []
       return [`${kind} ${metadata.name} was not restarted for Secret ${name}`]

@@ -32,6 +32,8 @@ export function planMissing(seen: Snapshot, path: string, message: string): Deci
     const outcome: Outcome = { kind: 'recheck', afterMs: RECHECK_MS }
     return fail(seen, 'ItemNotFound', message, outcome)
   }
+  // That the cache lacks it proves nothing.
+  if (!meta && secret.kind === 'cached') return { kind: 'look', at: 'secret' }
   const decision = fail(seen, 'ItemNotFound', `${message} The Secret was deleted.`)
   if (decision.kind !== 'act') return decision
   const status = withoutContent(decision.plan.status ?? claim.status)
