@@ -175,10 +175,11 @@ function start(stage: Stage, name: string): void {
     log,
     onEnd(error) {
       if (operators.get(name) !== operator || operator.host.dead) return
-      trace(`${name} ends (${error instanceof Error ? error.message : 'as told'})`)
+      const why = error instanceof Error ? error.message : 'as told'
+      trace(`${name} ends (${why})`)
       // One that was told to end, or lost its Lease, is started again, as its Deployment does.
       const expected = error === undefined || isKeyferryError(error, 'LEASE_LOST')
-      if (!expected) judge.violations.push(`a process ends: ${String(error)}`)
+      if (!expected) judge.violations.push(`a process ends: ${why}`)
       operator.kill()
       scheduler.after(random.between(500, 3_000), () => start(stage, name))
     },

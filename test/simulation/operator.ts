@@ -41,6 +41,7 @@ export interface SimulatedOperator {
 /** The definition that the operator wants to see served. */
 export const CRD = parse(readFileSync('crds/onepassword.com_onepassworditems.yaml', 'utf8')) as Crd
 
+const NO_POLICY = await openPolicyFile(undefined)
 /** Thousands of registries would take more time than the histories. */
 const METRICS = createMetrics({ waiting: () => ({}), resources: () => [] })
 
@@ -71,33 +72,28 @@ export function startSimulatedOperator(world: World, options: StartOptions): Sim
   const token = () => 'token'
   const circuit = { now: () => clock.now(), random: random.next, token }
   const end = new AbortController()
-  void openPolicyFile(undefined).then(async (policyFile) => {
-    const parts: Parts = {
-      settings: settingsOf(name, elects),
-      log,
-      version: '0.0.0',
-      connectCa: undefined,
-      crd: CRD,
-      clock,
-      random: random.next,
-      queues: new Set(),
-      metrics: METRICS,
-      views: createViews(),
-      versions: createOwnVersions(),
-      renewal: createRenewal(clock),
-      report: createReporter(log, METRICS),
-      connect: connectClient(withCircuit(connect.transportFor(host), circuit)),
-      policyFile,
-      selector: parseSelector(''),
-      rest,
-      namespace: HOME,
-      holds: () => {},
-    }
-    await runOperator(parts, end.signal).then(
-      () => onEnd(undefined),
-      (error: unknown) => onEnd(error),
-    )
-  })
+  const parts: Parts = {
+    settings: settingsOf(name, elects),
+    log,
+    version: '0.0.0',
+    connectCa: undefined,
+    crd: CRD,
+    clock,
+    random: random.next,
+    queues: new Set(),
+    metrics: METRICS,
+    views: createViews(),
+    versions: createOwnVersions(),
+    renewal: createRenewal(clock),
+    report: createReporter(log, METRICS),
+    connect: connectClient(withCircuit(connect.transportFor(host), circuit)),
+    policyFile: NO_POLICY,
+    selector: parseSelector(''),
+    rest,
+    namespace: HOME,
+    holds: () => {},
+  }
+  runOperator(parts, end.signal).then(() => onEnd(undefined), onEnd)
   return {
     name,
     host,
