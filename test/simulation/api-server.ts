@@ -162,10 +162,10 @@ export function createApiServer({ now, documents }: ApiServerOptions): ApiServer
     }
     const { generateName, ...given } = metadata
     const name = given.name ?? `${generateName}${version}`
+    if (kind === 'secrets') checkSecret(rest)
     if (of(kind).has(`${namespace}/${name}`)) {
       throw new Refusal(409, 'AlreadyExists', `${kind} "${name}" already exists`)
     }
-    if (kind === 'secrets') checkSecret(rest)
     const fresh = {
       ...defaulted(kind, rest),
       metadata: {
@@ -218,8 +218,16 @@ export function createApiServer({ now, documents }: ApiServerOptions): ApiServer
   }
 
   function replace(target: Target, request: KubeRequest, by: string): Reply {
-    const before = found(target)
     const { metadata, ...rest } = request.body as StoredObject
+    const { kind, namespace, name } = target
+    const isNew = !of(kind).has(`${namespace}/${name}`)
+    // Leases alone are made by a PUT, if it names no state of them.
+    if (isNew && kind === 'leases') {
+      const { uid, resourceVersion } = metadata
+      if (uid === undefined && resourceVersion === undefined) return create(target, request, by)
+      throw new Refusal(409, 'Conflict', `${kind}: the object is not there`)
+    }
+    const before = found(target)
     if (metadata.resourceVersion === undefined && !UNCONDITIONAL.has(target.kind)) {
       throw invalid('metadata.resourceVersion: must be specified for an update')
     }
@@ -241,14 +249,17 @@ export function createApiServer({ now, documents }: ApiServerOptions): ApiServer
     const before = found(target)
     if (request.patch === 'apply') {
       const { metadata, status } = request.body as StoredObject
-      checkVersion(target.kind, before, metadata)
+      // Its uid is not looked at, but the version alone says which object is meant.
+      checkVersion(target.kind, before, { resourceVersion: metadata.resourceVersion })
       return { status: 200, body: keep(target, before, { ...before, status }, by) }
     }
     const after =
       request.patch === 'json'
         ? patchByOperations(before, request.body as readonly Operation[])
         : (merge(before, request.body) as StoredObject)
-    checkVersion(target.kind, before, after.metadata)
+    const { uid, resourceVersion } = after.metadata
+    checkVersion(target.kind, before, { resourceVersion })
+    if (uid !== before.metadata.uid) throw invalid('metadata.uid: field is immutable')
     const metadata = {
       ...fixed(before.metadata),
       ...withoutEmpty(pickChangeable(after.metadata)),
