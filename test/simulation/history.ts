@@ -26,15 +26,15 @@ export interface Result {
 }
 
 /** Virtual milliseconds in which operations and faults happen. */
-const ACTIVE_MS = 40_000
+const ACTIVE_MS = 30_000
 /** For everything to match once all faults are over: a poll and ten seconds, and the longest pause. */
 const MATCH_MS = 400_000
 /** For a poll to notice what happened last. */
-const NOTICE_MS = 15_000
+const NOTICE_MS = 12_000
 const SLICE_MS = 5_000
 /** For what is under way then to end, and of stillness after that. */
 const ENDING_MS = 5_000
-const STILL_MS = 25_000
+const STILL_MS = 20_000
 
 /** Kinds of trouble; a history has some of them. */
 interface Trouble {

@@ -39,6 +39,8 @@ type Data = Readonly<Record<string, string>>
 interface Debt {
   readonly digest: string
   readonly content: string | undefined
+  /** UIDs of workloads that were restarted for it. */
+  readonly paid: Set<string>
   /** UIDs of the Secret's owners: who makes a Secret of that name anew owes nothing. */
   readonly owners: string
   readonly at: number
@@ -57,8 +59,6 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
   let wasMissing = false
   /** Debts of each Secret, by name, in order. */
   const debts = new Map<string, Debt[]>()
-  /** Restarts so far, as workload, Secret and digest. */
-  const restarts = new Map<string, number>()
   /** Which process an identity in the Lease means. */
   const holders = new Map<string, string>()
   /** When a process gave the Lease back last. */
@@ -134,7 +134,13 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const last = list.at(-1)
     // Another type changes the digest, and restarts nobody who began with the same content.
     const at = last?.content === content ? last?.at : undefined
-    list.push({ digest: debt, content, owners: ownersOf(after), at: at ?? scheduler.now() })
+    list.push({
+      digest: debt,
+      content,
+      owners: ownersOf(after),
+      at: at ?? scheduler.now(),
+      paid: new Set(),
+    })
   }
 
   /** S2: what is written is one version of an item that was served, as a resource wants it. */
@@ -176,18 +182,20 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     }
   }
 
-  /** S7: a workload restarts for a content once, and for none but a Secret's own. */
+  /** S7: a workload restarts once for each content that its Secret was given, and for no other. */
   function checkRestart({ before, after }: Change): void {
     if (before === undefined || after === undefined) return
-    const { kind, name } = { kind: after['kind'], ...after.metadata }
     const was = digestsOf(before)
     for (const [annotation, digest] of Object.entries(digestsOf(after))) {
       if (was[annotation] === digest) continue
-      const one = `${kind}/${name} ${after.metadata.uid} ${annotation} ${digest}`
-      restarts.set(one, (restarts.get(one) ?? 0) + 1)
-      if ((restarts.get(one) ?? 0) > 1) say('S7', `${one} restarts twice`)
-      const owed = [...debts.values()].flat().some((debt) => debt.digest === digest)
-      if (!owed) say('S7', `${one} restarts without a debt`)
+      const debt = [...debts.values()].flatMap((list) =>
+        list.filter((one) => one.digest === digest).slice(-1),
+      )[0]
+      const { kind } = after
+      const label = `${kind} ${after.metadata.name} for ${digest}`
+      if (debt === undefined) say('S7', `${label} restarts without a debt`)
+      else if (debt.paid.has(after.metadata.uid)) say('S7', `${label} restarts twice`)
+      debt?.paid.add(after.metadata.uid)
     }
   }
 

@@ -41,6 +41,7 @@ export interface SimulatedOperator {
 /** The definition that the operator wants to see served. */
 export const CRD = parse(readFileSync('crds/onepassword.com_onepassworditems.yaml', 'utf8')) as Crd
 
+const NO_LOG = createLog({ level: 'silent', format: 'json' }, { write: () => {} })
 const NO_POLICY = await openPolicyFile(undefined)
 /** Thousands of registries would take more time than the histories. */
 const METRICS = createMetrics({ waiting: () => ({}), resources: () => [] })
@@ -65,10 +66,7 @@ export function startSimulatedOperator(world: World, options: StartOptions): Sim
   const host: Host = { dead: false, pausedUntil: 0, skewMs }
   const clock = scheduler.clockOf(host)
   const rest = createSimulatedRest({ server, scheduler, random, host, user: name, hooks })
-  const log = createLog(
-    { level: write ? 'debug' : 'silent', format: 'json' },
-    { write: write ?? (() => {}) },
-  )
+  const log = write ? createLog({ level: 'debug', format: 'json' }, { write }) : NO_LOG
   const token = () => 'token'
   const circuit = { now: () => clock.now(), random: random.next, token }
   const end = new AbortController()

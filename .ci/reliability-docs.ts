@@ -1,0 +1,130 @@
+/**
+ * docs/reliability.md: the promises, and what the last run of the whole programme tried to break
+ * them. Its figures are those of docs/reliability.results.json, which `npm run test:reliability`
+ * writes.
+ */
+import { readFileSync } from 'node:fs'
+
+/** Where the programme leaves what it found. */
+export const RESULTS_FILE = 'docs/reliability.results.json'
+
+/** Trials of one kind, and how many of them broke a promise. */
+export interface ResultRow {
+  /** A key of {@link GATES}. */
+  readonly gate: number
+  readonly what: string
+  readonly trials: number
+  readonly violations: number
+}
+
+/** A run of the whole programme. */
+export interface Results {
+  /** Day: `2026-01-31`. */
+  readonly date: string
+  readonly seed: number
+  readonly machine: string
+  /** Seconds that each part took. */
+  readonly seconds: Readonly<Record<string, number>>
+  readonly rows: readonly ResultRow[]
+}
+
+/** What a group of tests is about, and where it is. */
+const GATES: Readonly<Record<number, readonly [string, string]>> = {
+  0: ['Simulation', 'test/simulation'],
+  1: ['Crash at every write', 'test/reliability/crash.test.ts'],
+  2: ['Crash at every read of an item', 'test/reliability/crash.test.ts'],
+  3: ['Crash during the recovery', 'test/reliability/crash.test.ts'],
+  4: ['An API server that is in the past', 'test/reliability'],
+  5: ['News that never come', 'test/reliability'],
+  6: ['Faults of the API server', 'test/reliability'],
+  7: ['Faults of Connect', 'test/reliability'],
+  8: ['Bad resources', 'test/reliability'],
+  9: ['Histories with faults on real servers', 'test/reliability'],
+  10: ['Mapping', 'test/unit/operator/plan'],
+  11: ['Races inside the process', 'test/unit'],
+  12: ['The Connect server’s API under generated input', 'test/contract/schemathesis.test.ts'],
+  13: ['Rights of tokens', 'test/contract/auth.test.ts'],
+  14: ['The store: kills and lost power', 'test/contract/crash.test.ts'],
+  15: ['The store: changed bytes', 'test/contract/tamper.test.ts'],
+  16: ['The store: many writers', 'test/contract/linearizable.test.ts'],
+  17: ['Secrecy', 'test/support/leaks.ts'],
+  18: ['Rights and tenants', 'test/reliability'],
+  19: ['Planted bugs, and the former operator', 'test/mutants'],
+  20: ['Endurance', 'test/reliability'],
+}
+
+const PROMISES: readonly (readonly [string, string])[] = [
+  [
+    'S1',
+    'A Secret of somebody else is never written, changed or deleted, unless it was given away.',
+  ],
+  [
+    'S2',
+    'A Secret holds one whole version of its items that Connect really served, at every moment.',
+  ],
+  ['S3', 'The content of an item never goes back, unless an older version was confirmed.'],
+  ['S4', 'No failure of Connect takes content away or blanks it.'],
+  ['S5', 'What is written in a namespace was asked for there, from vaults that it may have.'],
+  ['S6', 'No value, token or key shows outside of Secrets and the sealed store.'],
+  ['S7', 'A workload restarts once for a content, and not for a version without new content.'],
+  ['S8', 'Who does not hold the Lease changes nothing.'],
+  ['S9', 'Who may write resources gains no right by them.'],
+  ['S10', 'The store is sealed on disk, and what was changed there is noticed.'],
+  ['L1', 'Once faults end, everything comes to match, and stays.'],
+  ['L2', 'Every workload that opted in gets the restart that it is owed, whoever crashed.'],
+  ['L3', 'Every bad state can be left by correcting the resource or the item.'],
+  ['L4', 'Resources, namespaces and the CRD can be deleted without the operator.'],
+  ['L5', 'While nothing changes, nothing is written.'],
+  ['L6', 'What fails for good costs little, and delays nobody else.'],
+  ['B1', 'Memory, sockets and timers stay bounded, whatever a server answers.'],
+]
+
+const number = (value: number) => value.toLocaleString('en-US')
+
+/** The page. */
+export function reliabilityPage(): string {
+  const results = JSON.parse(readFileSync(RESULTS_FILE, 'utf8')) as Results
+  const minutes = Object.values(results.seconds).reduce((sum, one) => sum + one, 0) / 60
+  const rows = results.rows.map(({ gate, what, trials, violations }) => {
+    const [title = '', where = ''] = GATES[gate] ?? []
+    return `| ${title} | ${what} | ${number(trials)} | ${violations} | \`${where}\` |`
+  })
+  return [
+    '# Reliability',
+    '',
+    'What Keyferry promises whatever fails, and how that is tried. Tests name the promises by these letters.',
+    '',
+    '| | promise |',
+    '| --- | --- |',
+    ...PROMISES.map(([id, text]) => `| ${id} | ${text} |`),
+    '',
+    '## The last run of the whole programme',
+    '',
+    `\`npm run test:reliability\` on ${results.date}, seed ${results.seed}, ${results.machine}: ${minutes.toFixed(0)} minutes.`,
+    '',
+    '| | tried | times | promises broken | tests |',
+    '| --- | --- | --- | --- | --- |',
+    ...rows,
+    '',
+    ...EXPLANATION,
+  ].join('\n')
+}
+
+const EXPLANATION = [
+  '## How it is tried',
+  '',
+  '**On real servers.** The operator that is shipped runs as a process of its own against a real kube-apiserver, controllers included. What fails lies outside of it: a proxy holds, drops, cuts and answers requests; a Connect server lies on demand; processes are killed and frozen. The product has no switch for tests. What an operator does is found from a run that nothing disturbs, and then every request by which it changes something is struck before it is sent, committed with its answer lost, and after its answer.',
+  '',
+  '**In a simulation.** The same code (watches, queues, poll, plan, writes, Lease) runs in virtual time, on an API server and a Connect server in memory, with one process or two. A seed decides what people do, what fails and what comes first: kills at writes, processes that stand still, lost answers, watches that lag, die or go silent, outages. Every version of every object is judged as it is stored, and in the end everything must match and be still. That the API server in memory answers like the real one is tested by sending random histories of requests to both.',
+  '',
+  '**By what is compared.** The judges are: every stored version of every object, the end state beside that of an undisturbed run, the number of writes, the audit log of the API server, and a search for planted values in everything that was told. A look at logs alone comes last.',
+  '',
+  '**With bugs on purpose.** Bugs are planted in Keyferry’s own code, each with the tests that must notice it, and others are drawn by chance. 1Password’s own operator, where its binary is given (`KEYFERRY_INCUMBENT`), goes through the same judges, which report its known defects.',
+  '',
+  '## Again',
+  '',
+  '- `npm run simulate -- --replay <seed>` tells everything that happens in one history; `npm run simulate -- --histories 100000` runs many.',
+  '- A test that fails prints its seed and the command that runs the same again; `KEYFERRY_SEED=<seed>` gives any test the same chance.',
+  '- `npm test -- reliability` is what each change is judged by: every point and kind of fault, with fewer seeds. `npm run test:reliability` is everything.',
+  '',
+]
