@@ -33,6 +33,8 @@ export interface SimulatedConnect {
   /** Contents that were served, as `<item id> <content>`. */
   readonly served: ReadonlySet<string>
   fault: ConnectFault | undefined
+  /** When an item came last. Virtual milliseconds. */
+  addedAt: number
   add(title: string): SimulatedItem
   /** New content. */
   edit(id: string): void
@@ -92,8 +94,10 @@ export function createSimulatedConnect(scheduler: Scheduler, random: Random): Si
     items,
     served,
     fault: undefined,
+    addedAt: Number.NEGATIVE_INFINITY,
     add(title) {
       ids += 1
+      connect.addedAt = scheduler.now()
       const id = `i${String(ids).padStart(25, '0')}`
       return keep({ id, title, version: 1, content: 1, tags: [] })
     },

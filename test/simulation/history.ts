@@ -29,12 +29,12 @@ export interface Result {
 const ACTIVE_MS = 30_000
 /** For everything to match once all faults are over: a poll and ten seconds, and the longest pause. */
 const MATCH_MS = 400_000
-/** For a poll to notice what happened last. */
-const NOTICE_MS = 12_000
+/** For a poll to notice what happened last, whose list may be slow and is told by the next one. */
+const NOTICE_MS = 22_000
 const SLICE_MS = 5_000
 /** For what is under way then to end, and of stillness after that. */
-const ENDING_MS = 5_000
-const STILL_MS = 20_000
+const ENDING_MS = 3_000
+const STILL_MS = 12_000
 
 /** Kinds of trouble; a history has some of them. */
 interface Trouble {

@@ -30,8 +30,6 @@ const AUTO_RESTART = 'operator.1password.io/auto-restart'
 const AROUND_MS = 10_000
 /** Milliseconds that a write takes at most: that is its `timeout`. */
 const UNDER_WAY_MS = 4_000
-/** Items that there are when none is missing. */
-const TITLES_COUNT = 3
 
 type Data = Readonly<Record<string, string>>
 
@@ -55,8 +53,6 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
   const wishes = new Map<string, Set<string>>()
   /** Every generation of every resource, by UID. */
   const specs = new Map<string, StoredObject[]>()
-  /** Whether any item was ever not there. */
-  let wasMissing = false
   /** Debts of each Secret, by name, in order. */
   const debts = new Map<string, Debt[]>()
   /** Which process an identity in the Lease means. */
@@ -75,7 +71,6 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     if (by === 'garbage collector' || by === USER) return
     if (kind === 'leases') return noteLease(change)
     writes += 1
-    wasMissing ||= connect.items.size < TITLES_COUNT
     if (elects) checkLeader(change)
     checkNamespace(change)
     if (kind === 'secrets') checkSecret(change)
@@ -176,10 +171,15 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
         (past) =>
           (past['spec'].secretName ?? owner.name) !== name ||
           (past['type'] ?? 'Opaque') !== type ||
-          (past['spec'].onItemMissing === 'Delete' && wasMissing),
+          (past['spec'].onItemMissing === 'Delete' && isMissing(past)),
       )
       if (!reasons) say('S4', `Secret ${name} is deleted`)
     }
+  }
+
+  /** Whether an item is gone, or was until a moment ago. */
+  function isMissing({ spec }: StoredObject): boolean {
+    return itemOf(spec) === undefined || scheduler.now() - connect.addedAt < AROUND_MS
   }
 
   /** S7: a workload restarts once for each content that its Secret was given, and for no other. */
