@@ -139,7 +139,8 @@ export async function runHistory(seed: number, trace?: (text: string) => void): 
 
 /** L1 and L2, and then L5: all that is asked for is there, and nobody writes any more. */
 async function settle({ world: { scheduler }, judge, trace }: Stage): Promise<void> {
-  const until = scheduler.now() + MATCH_MS
+  const since = scheduler.now()
+  const until = since + MATCH_MS
   // What happened last must have been noticed: before, only an old state would be seen to match.
   await scheduler.run(scheduler.now() + NOTICE_MS)
   let left = judge.unsettled()
@@ -153,8 +154,9 @@ async function settle({ world: { scheduler }, judge, trace }: Stage): Promise<vo
     return
   }
   trace('all matches')
-  // What was under way ends.
-  await scheduler.run(scheduler.now() + ENDING_MS)
+  // What was under way ends; and what was seen late by one cache may be seen later by another.
+  const waited = scheduler.now() > since + NOTICE_MS
+  await scheduler.run(scheduler.now() + (waited ? NOTICE_MS : ENDING_MS))
   const writes = judge.writes()
   await scheduler.run(scheduler.now() + STILL_MS)
   const more = judge.writes() - writes

@@ -225,7 +225,8 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
         ({ path, itemId }: { path: string; itemId: string }) =>
           path === spec.itemPath && !connect.items.has(itemId),
       )
-      const untold = secret !== undefined || status.digest !== undefined
+      const isTheirs = secret !== undefined && !ours.has(secret.metadata.uid)
+      const untold = !isTheirs && (secret !== undefined || status.digest !== undefined)
       if (isGone && applied && untold && isOnlyOf(secret, metadata.uid)) {
         return `${label}: its Secret is to go`
       }
