@@ -23,7 +23,7 @@ const CLUSTER_TEST_MS = 60_000
 export interface Heard {
   /** Names of the tests that failed, with the first line of why. */
   readonly failed: readonly string[]
-  readonly passed: number
+  readonly passed: readonly string[]
   /** Whether they had to be stopped. */
   readonly hung: boolean
   /** The end of what was printed, for runs in which no test says anything. */
@@ -34,9 +34,11 @@ export interface Heard {
 export interface Bench extends AsyncDisposable {
   readonly folder: string
   /** Changes a file, given relative to the project, while `work` lasts. */
-  changed<T>(file: string, text: string, work: () => Promise<T>): Promise<T>
+  changed<T>(file: string, change: (source: string) => string, work: () => Promise<T>): Promise<T>
   /** Runs tests to the first that fails, or all of them. */
   run(project: string, options: readonly string[], toTheEnd?: 'all'): Promise<Heard>
+  /** Whether the compiler takes the sources. */
+  compiles(): Promise<boolean>
 }
 
 /** Makes a copy of the project. */
@@ -47,10 +49,10 @@ export async function openBench(): Promise<Bench> {
   await symlink(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'))
   return {
     folder,
-    async changed(file, text, work) {
+    async changed(file, change, work) {
       const place = path.join(folder, file)
       const before = await readFile(place, 'utf8')
-      await writeFile(place, text)
+      await writeFile(place, change(before))
       try {
         return await work()
       } finally {
@@ -58,6 +60,11 @@ export async function openBench(): Promise<Bench> {
       }
     },
     run: (project, options, toTheEnd) => runVitest(folder, project, options, toTheEnd),
+    async compiles() {
+      const tsc = path.join('node_modules', '.bin', 'tsc')
+      const { code } = await runToEnd(tsc, ['-p', '.'], { cwd: folder, env: plain(process.env) })
+      return code === 0
+    },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   }
 }
@@ -121,7 +128,7 @@ async function readReport(file: string): Promise<Pick<Heard, 'failed' | 'passed'
       .map(({ fullName, failureMessages: [why = ''] = [] }) => {
         return `${fullName}: ${why.split('\n', 1)[0]}`
       }),
-    passed: tests.filter(({ status }) => status === 'passed').length,
+    passed: tests.filter(({ status }) => status === 'passed').map(({ fullName }) => fullName),
   }
 }
 
@@ -137,14 +144,14 @@ export interface Fate {
 /** Tries one mutant: its killers one after the other, until one of them notices it. */
 export async function tryMutant(bench: Bench, mutant: Mutant): Promise<Fate> {
   const started = Date.now()
-  const source = await readFile(path.join(bench.folder, mutant.file), 'utf8')
-  const by = await bench.changed(mutant.file, mutate(source, mutant), async () => {
+  const change = (source: string) => mutate(source, mutant)
+  const by = await bench.changed(mutant.file, change, async () => {
     for (const killer of mutant.killers) {
       const { failed, passed, hung, output } = await bench.run(killer.project, optionsOf(killer))
       if (failed.length > 0) return failed[0]
       if (hung) return `${killer.file}: it never ended`
       // A mutant that no file can be loaded with proves nothing.
-      if (passed === 0) throw new Error(`mutant ${mutant.id}: no test ran\n${output}`)
+      if (passed.length === 0) throw new Error(`mutant ${mutant.id}: no test ran\n${output}`)
     }
     return undefined
   })

@@ -6,7 +6,8 @@ import {
   replaceSecret,
 } from '../../../../src/operator/write/secret.ts'
 import { asLive, aSnapshot, manifestOf, planOf } from '../../../builders/snapshot.ts'
-import { answeringKube, refusal } from '../../../support/answering-kube.ts'
+import { type AnsweringKube, answeringKube, refusal } from '../../../support/answering-kube.ts'
+import { createVirtualClock } from '../../../support/virtual-clock.ts'
 
 const SIGNAL = new AbortController().signal
 const plan = planOf(aSnapshot())
@@ -67,9 +68,18 @@ describe('a Secret of another type', () => {
   const isDryRun = ({ query }: { query?: Readonly<Record<string, unknown>> }) =>
     query?.['dryRun'] === 'All'
 
+  /** Makes it anew, with as much time as that takes. */
+  async function recreated(rest: AnsweringKube) {
+    const clock = createVirtualClock()
+    const made = recreateSecret({ rest, clock, random: () => 0.5 }, manifest, live, SIGNAL)
+    made.catch(() => {})
+    await clock.advance(60_000)
+    return made
+  }
+
   test('is tried under a generated name, deleted, and made anew', async () => {
     const kube = answeringKube(() => written)
-    await recreateSecret(kube, manifest, live, SIGNAL)
+    await recreated(kube)
     expect(kube.requests.map(({ method }) => method)).toEqual(['POST', 'DELETE', 'POST'])
     const [rehearsal] = kube.requests
     expect(rehearsal && isDryRun(rehearsal)).toBe(true)
@@ -82,7 +92,7 @@ describe('a Secret of another type', () => {
       if (isDryRun(request)) throw refusal(422)
       return written
     })
-    await expect(recreateSecret(kube, manifest, live, SIGNAL)).rejects.toThrow('422')
+    await expect(recreated(kube)).rejects.toThrow('422')
     expect(kube.requests.map(({ method }) => method)).toEqual(['POST'])
   })
 
@@ -91,7 +101,7 @@ describe('a Secret of another type', () => {
       if (method === 'DELETE') throw refusal(409)
       return written
     })
-    expect(await recreateSecret(kube, manifest, live, SIGNAL)).toBeUndefined()
+    expect(await recreated(kube)).toBeUndefined()
     expect(kube.requests.map(({ method }) => method)).toEqual(['POST', 'DELETE'])
   })
 
@@ -101,7 +111,7 @@ describe('a Secret of another type', () => {
       if (request.method === 'POST' && !isDryRun(request) && failures-- > 0) throw refusal(500)
       return written
     })
-    expect(await recreateSecret(kube, manifest, live, SIGNAL)).toMatchObject({ name: 'database' })
+    expect(await recreated(kube)).toMatchObject({ name: 'database' })
     expect(kube.writes().slice(1)).toEqual([
       'DELETE secrets/database',
       'POST shop/secrets',

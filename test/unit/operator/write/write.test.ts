@@ -4,6 +4,7 @@ import type { Plan } from '../../../../src/operator/plan/types.ts'
 import { createWriter } from '../../../../src/operator/write/write.ts'
 import { anItem, asLive, aSnapshot, aSynced, planOf, withItem } from '../../../builders/snapshot.ts'
 import { answeringKube, refusal } from '../../../support/answering-kube.ts'
+import { createVirtualClock } from '../../../support/virtual-clock.ts'
 
 const SIGNAL = new AbortController().signal
 const first = aSnapshot()
@@ -16,16 +17,18 @@ const change = planOf(withItem(seen, anItem({ version: 2, fields })))
 async function carriedOut(plan: Plan, answer: (request: KubeRequest) => unknown) {
   const kube = answeringKube(answer)
   const known: string[] = []
-  const writer = createWriter(
-    kube,
-    { emit: () => Promise.resolve() },
-    {
+  const writer = createWriter({
+    rest: kube,
+    clock: createVirtualClock(),
+    random: () => 0.5,
+    events: { emit: () => Promise.resolve() },
+    sinks: {
       claim: ({ resourceVersion }) => known.push(`claim at ${resourceVersion}`),
       secret: ({ resourceVersion }) => known.push(`Secret at ${resourceVersion}`),
       secretGone: ({ name }) => known.push(`no Secret ${name}`),
       remember: (claim) => claim,
     },
-  )
+  })
   const result = await writer.carryOut(first.claim, plan, SIGNAL)
   const status = kube.requests.find(({ path }) => path.endsWith('/status'))?.body
   return { result, known, writes: kube.writes(), status }

@@ -1,0 +1,348 @@
+/**
+ * Whether the oracles would see it: 1Password's own operator goes through what Keyferry goes through,
+ * and each of its known defects (P1 to P14) is one that an oracle reports of it, and not of Keyferry.
+ * Needs its binary, see `KEYFERRY_INCUMBENT` in CONTRIBUTING.md; a control plane of its own, because
+ * its finalizers hold namespaces for ever.
+ */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Cluster, condition, type KubeObject, textsOf } from '../support/cluster.ts'
+import { applyCrd } from '../support/cluster.ts'
+import { says } from '../support/connect-faults.ts'
+import { type ControlPlane, startControlPlane } from '../support/control-plane/start.ts'
+import { eventually, pause } from '../support/eventually.ts'
+import { tally } from '../support/gates.ts'
+import { INCUMBENT, ITEM_PATH, ITEM_VERSION, startIncumbent } from '../support/incumbent.ts'
+import { changes, type KubeProxy, startKubeProxy } from '../support/kube-proxy.ts'
+import { aWorkload, OPTED_IN, usesAsEnv } from '../support/restarts.ts'
+import { freshId } from '../support/scripted-connect.ts'
+import { setStage, type Stage } from '../support/stage.ts'
+
+if (!INCUMBENT) {
+  process.stderr.write('  KEYFERRY_INCUMBENT is not set: nobody shows the oracles its defects\n')
+}
+
+/** Where one operator works, with an item that it is seen to follow. */
+interface World {
+  readonly stage: Stage
+  readonly cluster: Cluster
+  /** A proxy in front of the API server, for as long as the test lasts. */
+  proxy(): Promise<KubeProxy>
+  /** Starts the operator of this world; `through` leads it past a proxy. */
+  start(through?: KubeProxy): Promise<{ stop(): Promise<unknown> }>
+  /** Adds an item to `Production` and gives its id. */
+  item(title: string, password?: string): string
+  /** A resource for the item of that title, with a workload that wants restarts. */
+  served(title: string, kind?: 'deployments' | 'statefulsets'): Promise<string>
+  /** Lets two polls pass: the witness follows its item twice. */
+  settle(): Promise<void>
+}
+
+/** Has the operator of a world do something, and says how to look whether a promise was broken. */
+type Trial = (world: World) => Promise<Oracle>
+
+/** Which promises are broken now. */
+type Oracle = () => Promise<string[]>
+
+describe.skipIf(!INCUMBENT).concurrent('an oracle reports of the former operator that', () => {
+  let plane: ControlPlane
+  beforeAll(async () => {
+    plane = await startControlPlane()
+    await applyCrd(plane.kubeconfig)
+  })
+  afterAll(() => plane.stop())
+
+  async function aWorld(
+    whose: 'theirs' | 'ours',
+    stage: Stage,
+    ends: AsyncDisposableStack,
+  ): Promise<World> {
+    const { connect, vault } = stage
+    const cluster = whose === 'ours' ? stage.cluster : await stage.another()
+    const { namespace } = cluster
+    const titled = (title: string) => `${title} ${namespace}`
+    const item = (title: string, password = 'one') =>
+      connect.add(vault, {
+        title: titled(title),
+        fields: [{ label: 'password', value: password }],
+      })
+    let witness: string | undefined
+    let turns = 0
+    const world: World = {
+      stage,
+      cluster,
+      item,
+      proxy: async () => ends.use(await startKubeProxy(plane.kubeconfig)),
+      async start(through) {
+        const kubeconfig = (await through?.kubeconfigFor(plane.kubeconfig)) ?? plane.kubeconfig
+        if (whose === 'theirs') {
+          const args = ['--leader-elect', '--enable-annotations']
+          const theirs = { kubeconfig, connect: connect.url, namespace, args }
+          return ends.use(await startIncumbent(theirs))
+        }
+        const own = through ? { KUBECONFIG: kubeconfig, LEADER_ELECTION: 'true' } : {}
+        return stage.operator({ WATCH_NAMESPACE: namespace, ...own })
+      },
+      async served(title, kind = 'deployments') {
+        const id = item(title)
+        const itemPath = `vaults/Production/items/${titled(title)}`
+        const metadata = { name: title, annotations: OPTED_IN }
+        await cluster.create('items', { metadata, spec: { itemPath } })
+        await cluster.until('secrets', title, () => true)
+        const more = kind === 'statefulsets' ? { serviceName: 'none' } : {}
+        const spec = { replicas: 0, ...more }
+        await cluster.create(kind, aWorkload(title, usesAsEnv(title), { spec }))
+        return id
+      },
+      async settle() {
+        witness ??= await world.served('witness')
+        for (let n = 0; n < 2; n += 1) {
+          const value = `turn ${(turns += 1)}`
+          connect.set(witness, 'password', value)
+          await cluster.until('secrets', 'witness', (one) => textsOf(one)['password'] === value)
+        }
+      },
+    }
+    return world
+  }
+
+  /** The oracle stays silent for Keyferry, and goes on reporting the other one. */
+  async function compare(trial: Trial): Promise<void> {
+    await using ends = new AsyncDisposableStack()
+    const stage = ends.use(await setStage(plane.kubeconfig))
+    const ours = await trial(await aWorld('ours', stage, ends))
+    await eventually('nothing is wrong with Keyferry', async () => (await ours()).length === 0)
+    const theirs = await trial(await aWorld('theirs', stage, ends))
+    expect(await theirs()).not.toEqual([])
+    await pause(2_000)
+    expect(await theirs()).not.toEqual([])
+    const what = 'defects of the former operator, reported'
+    await tally({ gate: 19, what, trials: 1, violations: 0 })
+  }
+
+  /** Whether the workload was restarted as often as its Secret changed. */
+  const restarted =
+    ({ cluster }: World, names: readonly string[], kind: 'deployments' | 'statefulsets') =>
+    async () => {
+      const found = await Promise.all(names.map((name) => cluster.get(kind, name)))
+      return found
+        .filter(({ metadata }) => metadata.generation !== 2)
+        .map(({ metadata }) => `${metadata.name} has generation ${metadata.generation}`)
+    }
+
+  const passwordIn = async ({ cluster }: World, name: string) => {
+    const secret = await cluster.find('secrets', name)
+    return secret && textsOf(secret)['password']
+  }
+
+  /** Whether the Secret has this password. */
+  const holds = (world: World, name: string, password: string) => async () => {
+    const found = await passwordIn(world, name)
+    return found === password ? [] : [`Secret ${name} has ${found}`]
+  }
+
+  const isWorked = (item: KubeObject) =>
+    ['True', 'False'].includes(condition(item, 'Ready')?.status ?? '')
+
+  test('P1: a restart is lost when an edit of the resource comes before the poll', () =>
+    compare(async (world) => {
+      const { cluster, stage } = world
+      await world.start()
+      const id = await world.served('app')
+      await world.settle()
+      stage.connect.set(id, 'password', 'two')
+      await cluster.patch('items', 'app', { metadata: { labels: { edited: 'yes' } } })
+      await cluster.until('secrets', 'app', (secret) => textsOf(secret)['password'] === 'two')
+      await world.settle()
+      return restarted(world, ['app'], 'deployments')
+    }))
+
+  test('P2: a restart is lost when the API server fails to patch the workload', () =>
+    compare(async (world) => {
+      const { cluster, stage } = world
+      const proxy = await world.proxy()
+      await world.start(proxy)
+      const id = await world.served('app')
+      await world.settle()
+      let failures = 0
+      proxy.fate = (call) => {
+        if (!changes(call) || !call.path.endsWith('/deployments/app')) return undefined
+        failures += 1
+        return failures > 1 ? undefined : { before: () => ({ status: 500 }) }
+      }
+      stage.connect.set(id, 'password', 'two')
+      await cluster.until('secrets', 'app', (secret) => textsOf(secret)['password'] === 'two')
+      await eventually('a restart was tried', async () => failures > 0)
+      await world.settle()
+      return restarted(world, ['app'], 'deployments')
+    }))
+
+  test('P3: a foreign Secret is overwritten, and deleted with the resource', () =>
+    compare(async (world) => {
+      const { cluster } = world
+      await world.start()
+      world.item('app')
+      const stringData = { password: 'theirs' }
+      await cluster.create('secrets', { metadata: { name: 'app' }, stringData })
+      const itemPath = `vaults/Production/items/app ${cluster.namespace}`
+      await cluster.create('items', { metadata: { name: 'app' }, spec: { itemPath } })
+      await cluster.until('items', 'app', isWorked)
+      await cluster.delete('items', 'app')
+      await cluster.untilGone('items', 'app')
+      return holds(world, 'app', 'theirs')
+    }))
+
+  test('P4: a Secret that was edited stays so', () =>
+    compare(async (world) => {
+      const { cluster } = world
+      await world.start()
+      await world.served('app')
+      await world.settle()
+      await cluster.patch('secrets', 'app', { data: { password: 'eA==' } })
+      await world.settle()
+      return holds(world, 'app', 'one')
+    }))
+
+  test('P5: one that does not hold the Lease writes, too', () =>
+    compare(async (world) => {
+      const { stage, cluster } = world
+      const proxies = [await world.proxy(), await world.proxy()]
+      const writers = () =>
+        proxies.filter(({ calls }) =>
+          calls.some(
+            (call) => changes(call) && /\/(?:secrets|deployments)(?:\/|$)/.test(call.path),
+          ),
+        )
+      for (const proxy of proxies) await world.start(proxy)
+      const id = await world.served('app')
+      for (let n = 0; n < 12; n += 1) {
+        const value = `change ${n}`
+        // Each polls in its own time: now the one is the first to see it, now the other.
+        await pause(n * 80)
+        stage.connect.set(id, 'password', value)
+        await cluster.until('secrets', 'app', (secret) => textsOf(secret)['password'] === value)
+      }
+      return async () => (writers().length === 1 ? [] : [`${writers().length} processes write`])
+    }))
+
+  test('P6: it goes to and fro between two items of one title and age', () =>
+    compare(async (world) => {
+      const { cluster, stage } = world
+      await world.start()
+      await world.served('app')
+      world.item('app', 'other')
+      await world.settle()
+      const before = await cluster.get('deployments', 'app')
+      stage.connect.shuffled = true
+      for (let n = 0; n < 6; n += 1) await world.settle()
+      stage.connect.shuffled = false
+      const after = await cluster.get('deployments', 'app')
+      const restarts = (after.metadata.generation ?? 0) - (before.metadata.generation ?? 0)
+      return async () => (restarts === 0 ? [] : [`${restarts} restarts without a change`])
+    }))
+
+  test('P7: a read by id that fails gives the item that is named like the id', () =>
+    compare(async (world) => {
+      const { cluster, stage } = world
+      const { connect, vault } = stage
+      const id = freshId('i')
+      connect.add(
+        vault,
+        {
+          title: `app ${cluster.namespace}`,
+          fields: [{ label: 'password', value: 'one' }],
+        },
+        id,
+      )
+      connect.add(vault, { title: id, fields: [{ label: 'password', value: 'wrong' }] })
+      connect.faults.set(
+        id,
+        says(() => '{"status":500,"message":"not now"}', 500),
+      )
+      await world.start()
+      const itemPath = `vaults/${vault}/items/${id}`
+      await cluster.create('items', { metadata: { name: 'app' }, spec: { itemPath } })
+      await world.settle()
+      const meanwhile = await passwordIn(world, 'app')
+      connect.faults.delete(id)
+      return async () => (meanwhile === undefined ? [] : [`Secret app got ${meanwhile}`])
+    }))
+
+  test('P8: a resource cannot be deleted while it is away', () =>
+    compare(async (world) => {
+      const { cluster } = world
+      const operator = await world.start()
+      await world.served('app')
+      await world.settle()
+      await operator.stop()
+      await cluster.delete('items', 'app')
+      return async () => ((await cluster.find('items', 'app')) ? ['the resource is there'] : [])
+    }))
+
+  test('P9: a Secret draws an item by an annotation that anybody may write', () =>
+    compare(async (world) => {
+      const { cluster } = world
+      await world.start()
+      world.item('app')
+      const itemPath = `vaults/Production/items/app ${cluster.namespace}`
+      const annotations = { [ITEM_PATH]: itemPath, [ITEM_VERSION]: '0' }
+      const stringData = { password: 'a guess' }
+      await cluster.create('secrets', { metadata: { name: 'drawn', annotations }, stringData })
+      await world.settle()
+      return holds(world, 'drawn', 'a guess')
+    }))
+
+  test('P12: which of two labels gives a key is left to chance', () =>
+    compare(async (world) => {
+      const { cluster, stage } = world
+      const urls = ['site!', 'site?', 'site#', 'site%'].map((label) => ({
+        label,
+        href: `https://${label.length}${label.codePointAt(4)}.example`,
+      }))
+      await world.start()
+      const id = await world.served('app')
+      const values = new Set<string>()
+      for (let n = 0; n < 12; n += 1) {
+        // Nothing of the content changes but a field that says that it was followed.
+        stage.connect.edit(id, { urls, fields: [{ label: 'password', value: `turn ${n}` }] })
+        const secret = await cluster.until('secrets', 'app', (one) => {
+          return textsOf(one)['password'] === `turn ${n}`
+        })
+        values.add(textsOf(secret)['site'] ?? '')
+      }
+      return async () => (values.size === 1 ? [] : [`one item gave ${[...values].join(' and ')}`])
+    }))
+
+  test('P13: a server that asks for a pause of an hour is asked on', () =>
+    compare(async (world) => {
+      const { connect } = world.stage
+      await world.start()
+      for (const title of ['a', 'b', 'c', 'd']) await world.served(title)
+      let refused = 0
+      connect.intercept = (_request, response) => {
+        refused += 1
+        response.writeHead(429, { 'retry-after': '3600' })
+        response.end('{"status":429,"message":"too many requests"}')
+        return true
+      }
+      await eventually('it was refused', async () => refused > 0)
+      // Requests that were under way.
+      await pause(2_000)
+      const before = refused
+      await pause(6_000)
+      const after = refused
+      connect.intercept = undefined
+      return async () => (after === before ? [] : [`${after - before} requests in six seconds`])
+    }))
+
+  test('P14: only Deployments are restarted', () =>
+    compare(async (world) => {
+      const { cluster, stage } = world
+      await world.start()
+      const id = await world.served('app', 'statefulsets')
+      await world.settle()
+      stage.connect.set(id, 'password', 'two')
+      await cluster.until('secrets', 'app', (secret) => textsOf(secret)['password'] === 'two')
+      await world.settle()
+      return restarted(world, ['app'], 'statefulsets')
+    }))
+})
