@@ -160,10 +160,14 @@ export async function tryMutant(bench: Bench, mutant: Mutant): Promise<Fate> {
   return { mutant, isKilled: by !== undefined, by: by ?? `in vain: ${inVain}`, seconds }
 }
 
-/** Options of vitest that run what a killer names. */
-export function optionsOf({ file, name }: Killer): string[] {
-  const pattern = name?.replaceAll(/[^\w ]/g, String.raw`\$&`)
-  return [file, ...(pattern === undefined ? [] : ['-t', pattern])]
+/** Options of vitest that run what killers of one project name. */
+export function optionsOf(...killers: readonly Killer[]): string[] {
+  const files = new Set(killers.map(({ file }) => file))
+  const names = killers.flatMap(({ name }) => name ?? [])
+  // One without a name runs all of its file.
+  if (names.length < killers.length) return [...files]
+  const pattern = names.map((name) => name.replaceAll(/[^\w ]/g, String.raw`\$&`)).join('|')
+  return [...files, '-t', `(?:${pattern})`]
 }
 
 /** Does something with each of many things, on benches that are used one after the other. */

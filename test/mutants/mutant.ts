@@ -76,8 +76,8 @@ export function unit(file: string, name?: string): Killer {
 }
 
 /** A killer among the contract tests. */
-export function contract(file: string, name?: string): Killer {
-  return { project: 'contract', file: `test/contract/${file}.test.ts`, ...(name ? { name } : {}) }
+export function contract(file: string, name: string): Killer {
+  return { project: 'contract', file: `test/contract/${file}.test.ts`, name }
 }
 
 /** @throws Error when the text to be changed is not there exactly once */

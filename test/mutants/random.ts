@@ -26,6 +26,8 @@ export interface RandomMutant {
   readonly replace: string
 }
 
+/** What clients see of the embedded server. */
+const SERVER_TESTS = ['embedded', 'server'].map((name) => `test/contract/${name}.test.ts`)
 /** Where mutants are drawn from. */
 const SOURCES = 'src/{operator,kube,connect,server}/**/*.ts'
 
@@ -142,7 +144,7 @@ export function mutateRandom(source: string, { start, end, replace }: RandomMuta
 
 /**
  * Tries one: the tests of the same place first, then the compiler, then all unit tests that load
- * the file.
+ * the file; of the embedded server also what clients see of it.
  *
  * @returns who noticed it; undefined when nobody did
  */
@@ -158,12 +160,18 @@ export async function tryRandom(bench: Bench, mutant: RandomMutant): Promise<str
       const byNear = near.length > 0 ? await noticed(bench, near) : undefined
       if (byNear !== undefined) return byNear
       if (!(await bench.compiles())) return 'the compiler'
-      return noticed(bench, ['related', file])
+      const byUnit = await noticed(bench, ['related', file])
+      if (byUnit !== undefined || !file.startsWith('src/server/')) return byUnit
+      return noticed(bench, SERVER_TESTS, 'contract')
     },
   )
 }
 
-async function noticed(bench: Bench, options: readonly string[]): Promise<string | undefined> {
-  const { failed, hung } = await bench.run('unit', options)
+async function noticed(
+  bench: Bench,
+  options: readonly string[],
+  project = 'unit',
+): Promise<string | undefined> {
+  const { failed, hung } = await bench.run(project, options)
   return failed[0] ?? (hung ? 'a test that never ended' : undefined)
 }

@@ -7,7 +7,7 @@
  *   node .ci/bootstrap.mjs node test/mutants/run.ts  all, or some by their names, with what they say
  */
 import { expect, test } from 'vitest'
-import { type Bench, onBenches, openBench, tryMutant } from '../mutants/bench.ts'
+import { type Bench, onBenches, optionsOf, tryMutant } from '../mutants/bench.ts'
 import { draw } from '../mutants/draw.ts'
 import { EQUAL } from '../mutants/equal.ts'
 import { GROUPS } from '../mutants/list/all.ts'
@@ -30,18 +30,21 @@ const chosen = Object.values(GROUPS).flatMap((group) =>
 )
 
 test('tests that are to notice planted bugs pass without one, and are there', async () => {
-  await using bench = await openBench()
   const killers = chosen.flatMap((mutant) => mutant.killers)
-  for (const project of new Set(killers.map((killer) => killer.project))) {
-    const ofProject = killers.filter((killer) => killer.project === project)
-    expect(await missing(bench, project, ofProject)).toEqual({ failed: [], missing: [] })
-  }
+  const projects = [...new Set(killers.map(({ project }) => project))]
+  const found = await onBenches(projects, PARALLEL, (bench, project) =>
+    missing(
+      bench,
+      killers.filter((killer) => killer.project === project),
+    ),
+  )
+  expect(found).toEqual(projects.map(() => ({ failed: [], missing: [] })))
 })
 
 /** Of the killers of a project, those that fail without a cause, and those that run nothing. */
-async function missing(bench: Bench, project: string, killers: readonly Killer[]) {
-  const files = [...new Set(killers.map(({ file }) => file))]
-  const { failed, passed } = await bench.run(project, files, 'all')
+async function missing(bench: Bench, killers: readonly Killer[]) {
+  const [{ project } = { project: 'unit' }] = killers
+  const { failed, passed } = await bench.run(project, optionsOf(...killers), 'all')
   const runs = ({ name = '' }: Killer) => passed.some((one) => one.includes(name))
   return { failed, missing: killers.filter((killer) => !runs(killer)) }
 }

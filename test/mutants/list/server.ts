@@ -3,7 +3,7 @@ import { contract, type Mutant, unit } from '../mutant.ts'
 
 const at = (file: string) => `src/server/${file}.ts`
 
-/** See the head of this file. */
+/** See the head of this file. Contract tests are named: as whole files they take long. */
 export const serverMutants: readonly Mutant[] = [
   {
     id: 'binds-no-record-to-its-place',
@@ -12,7 +12,7 @@ export const serverMutants: readonly Mutant[] = [
     find: 'return `${row.kind}\\0${row.scope}\\0${row.id}\\0${row.version}`',
     replace: 'return `${row.kind}`',
     harm: 'Who can write to the file exchanges two passwords unnoticed.',
-    killers: [contract('tamper')],
+    killers: [contract('tamper', 'is refused with')],
   },
   {
     id: 'checks-no-tag',
@@ -75,7 +75,7 @@ export const serverMutants: readonly Mutant[] = [
     find: 'if (grantOf(request).mayRead(item.vault)) return itemBody',
     replace: 'if (grantOf(request).mayWrite(item.vault)) return itemBody',
     harm: 'A token that may only write reads back what is stored.',
-    killers: [contract('auth')],
+    killers: [contract('auth', 'learns nothing by any operation')],
   },
   {
     id: 'tells-blind-patches-what-is-stored',
@@ -102,7 +102,7 @@ export const serverMutants: readonly Mutant[] = [
     find: '      subject: store.toUpperCase(),\n',
     replace: '',
     harm: 'A token that was made for one server opens another with the same key.',
-    killers: [contract('auth')],
+    killers: [contract('auth', 'answers each as it should')],
   },
   {
     id: 'authorises-nothing',
@@ -111,7 +111,7 @@ export const serverMutants: readonly Mutant[] = [
     find: '      authorise(grant, operation, ids.vaultUuid)\n',
     replace: "      if (ids.vaultUuid === '') authorise(grant, operation, ids.vaultUuid)\n",
     harm: 'Any token reads any vault.',
-    killers: [contract('auth')],
+    killers: [contract('auth', 'answers each as it should')],
   },
   {
     id: 'loses-updates-of-a-group',
@@ -129,6 +129,6 @@ export const serverMutants: readonly Mutant[] = [
     find: '      assertFlat(body)\n',
     replace: '      void assertFlat\n',
     harm: 'A body of brackets takes the stack.',
-    killers: [contract('limits')],
+    killers: [contract('limits', 'an item with a member nested 10,000 deep')],
   },
 ]

@@ -18,11 +18,12 @@ function setUp(answer: (request: KubeRequest) => unknown) {
     instance: 'keyferry',
     podName: 'pod',
   }
-  const metrics = { shards: { set() {} } }
+  const shards: number[] = []
+  const metrics = { shards: { set: (count: number) => shards.push(count) } }
   const parts = { settings, metrics, rest: kube, log, clock, namespace: 'system', holds() {} }
   const ended = workInTerms(parts as unknown as Parts, end.signal)
   ended.catch(() => {})
-  return { clock, kube, end, ended }
+  return { clock, kube, end, ended, shards }
 }
 
 const isLease = ({ path }: KubeRequest) => path.includes('/leases')
@@ -37,11 +38,12 @@ const lease = (holderIdentity: string, renewals: number) => ({
 
 test('who does not hold the Lease looks at it, and does nothing else', async () => {
   let renewals = 0
-  const { clock, kube, end, ended } = setUp(() => lease('another', (renewals += 1)))
+  const { clock, kube, end, ended, shards } = setUp(() => lease('another', (renewals += 1)))
   await clock.advance(60_000)
   expect(kube.requests.length).toBeGreaterThan(30)
   expect(kube.requests.filter((one) => !isLease(one))).toEqual([])
   expect(kube.writes()).toEqual([])
+  expect(shards).toEqual([1])
   end.abort()
   await clock.advance(1_000)
   await ended
