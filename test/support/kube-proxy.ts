@@ -62,10 +62,14 @@ export interface KubeProxy extends AsyncDisposable {
   cutWatches(text?: string): void
 }
 
-/** @param admin kubeconfig of the cluster: its address and authority count, its user does not */
+/**
+ * @param admin kubeconfig of the cluster: its address and authority count; its user only for clients
+ *   that send no credentials over plain HTTP, as programs in Go do
+ */
 export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   const access = loadAccess(admin)
-  const { tls } = await access.credentials(false)
+  const { tls, headers: own } = await access.credentials(false)
+  const admins = lowerCased(own)
   const agent = new Agent({ connect: tls, bodyTimeout: 0, headersTimeout: 0, pipelining: 1 })
   const calls: Call[] = []
   const watches = new Set<ServerResponse>()
@@ -107,7 +111,7 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
       origin: access.server,
       path: request.url ?? '/',
       method: call.method,
-      headers: { ...headers, ...readable },
+      headers: { ...admins, ...headers, ...readable },
       body: body.length === 0 ? null : body,
       ...(call.isWatch ? { signal: gone } : {}),
     })
@@ -185,6 +189,12 @@ function describe({ method = '', url = '', headers }: IncomingMessage, bytes: Bu
 
 /** Of the next hop's own making, or no longer true. */
 const HOP = new Set(['connection', 'transfer-encoding', 'content-length', 'keep-alive'])
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  )
+}
 
 function headersOf(headers: Dispatcher.ResponseData['headers']) {
   return Object.fromEntries(
