@@ -102,10 +102,14 @@ async function runVitest(
   return { ...(await readReport(report)), hung: ran === undefined, output }
 }
 
-/** Of the run of vitest that this one is part of, nothing shall show in those that it starts. */
+/**
+ * Of the run of vitest that this one is part of, nothing shall show in those that it starts; they
+ * are usual runs, and chance is the same in each.
+ */
 function plain(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const own = /^(?:VITEST|VITE_|TEST$|NODE_OPTIONS$|KEYFERRY_GATES$|KEYFERRY_REPORT$)/
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !own.test(name)))
+  const own = /^(?:VITEST|VITE_|TEST$|NODE_OPTIONS$|KEYFERRY_)/
+  const others = Object.entries(env).filter(([name]) => !own.test(name))
+  return { ...Object.fromEntries(others), KEYFERRY_SEED: '1' }
 }
 
 interface Report {
