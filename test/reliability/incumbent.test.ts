@@ -133,7 +133,7 @@ describe.skipIf(!INCUMBENT).concurrent('an oracle reports of the former operator
     await using stage = await setStage(plane.kubeconfig)
     const ours = await goThrough('ours', stage, trial)
     const theirs = await goThrough('theirs', stage, trial)
-    const what = 'defects of the former operator, reported'
+    const what = 'defects of the former operator, each to be reported'
     await tally({ gate: 19, what, trials: 1, violations: theirs.length > 0 ? 0 : 1 })
     return { ours, theirs }
   }

@@ -58,7 +58,7 @@ test('every planted bug is noticed', async () => {
   const survivors = fates.filter(({ isKilled }) => !isKilled)
   const unexplained = survivors.filter(({ mutant }) => mutant.why === undefined)
   const [trials, violations, seed] = [fates.length, unexplained.length, SEED]
-  await tally({ gate: 19, what: 'planted bugs', trials, violations, seed })
+  await tally({ gate: 19, what: 'planted bugs, each to be noticed', trials, violations, seed })
   const names = unexplained.map(({ mutant, by }) => `${mutant.id}: ${by}`)
   expect(names, `KEYFERRY_SEED=${SEED}`).toEqual([])
 })
@@ -73,7 +73,13 @@ test.runIf(isFull)('every bug that chance plants is noticed, or changes nothing'
   for (const one of survivors) tell(`nobody noticed ${one}`)
   const unexplained = survivors.filter((one) => !(withoutLine(one) in EQUAL))
   const [trials, violations, seed] = [mutants.length, unexplained.length, RANDOM_SEED]
-  await tally({ gate: 19, what: 'bugs made by chance', trials, violations, seed })
+  await tally({
+    gate: 19,
+    what: 'bugs made by chance, each to be noticed',
+    trials,
+    violations,
+    seed,
+  })
   const equal = survivors.length - unexplained.length
   const what = 'bugs made by chance that change nothing'
   if (equal > 0) await tally({ gate: 19, what, trials: equal, violations: 0, seed })
