@@ -25,6 +25,10 @@ describe('input beyond all measure', () => {
     ['lists nested 100,000 deep', `{"category":"SERVER","x":${'['.repeat(100_000)}`],
     ['objects nested 100,000 deep', '{"a":'.repeat(100_000)],
     ['closed lists nested 10,000 deep', `${'['.repeat(10_000)}${']'.repeat(10_000)}`],
+    [
+      'an item with a member nested 10,000 deep',
+      `{"category":"SERVER","x":${'['.repeat(10_000)}${']'.repeat(10_000)}}`,
+    ],
     ['no JSON', '{"category":"SERVER",'],
     ['a prototype', '{"category":"SERVER","__proto__":{"title":"x"}}'],
     ['a prototype inside', '{"category":"SERVER","fields":[{"__proto__":{"value":"x"}}]}'],

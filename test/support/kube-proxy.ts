@@ -18,7 +18,7 @@ export interface Call {
   /** Without the query. */
   readonly path: string
   readonly query: URLSearchParams
-  /** Parsed JSON; undefined without a body. */
+  /** Parsed JSON; undefined without a body, or with one in another form. */
   readonly body: unknown
   readonly isWatch: boolean
   /** Milliseconds since the epoch. */
@@ -62,10 +62,14 @@ export interface KubeProxy extends AsyncDisposable {
   cutWatches(text?: string): void
 }
 
-/** @param admin kubeconfig of the cluster: its address and authority count, its user does not */
+/**
+ * @param admin kubeconfig of the cluster: its address and authority count; its user only for clients
+ *   that send no credentials over plain HTTP, as programs in Go do
+ */
 export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   const access = loadAccess(admin)
-  const { tls } = await access.credentials(false)
+  const { tls, headers: own } = await access.credentials(false)
+  const admins = lowerCased(own)
   const agent = new Agent({ connect: tls, bodyTimeout: 0, headersTimeout: 0, pipelining: 1 })
   const calls: Call[] = []
   const watches = new Set<ServerResponse>()
@@ -78,15 +82,15 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   server.keepAliveTimeout = 120_000
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const text = (await buffer(request)).toString()
-    const call = describe(request, text)
+    const bytes = await buffer(request)
+    const call = describe(request, bytes)
     calls.push(call)
     const fate = proxy.fate?.(call) ?? {}
     const instead = await fate.before?.()
     if (instead !== undefined) return give(response, instead)
     const gone = new AbortController()
     response.on('close', () => gone.abort())
-    const answer = await forward(request, text, call, gone.signal)
+    const answer = await forward(request, bytes, call, gone.signal)
     call.status = answer.statusCode
     if (call.isWatch && answer.statusCode === 200) return stream(answer, response, fate)
     const body = await answer.body.text()
@@ -99,14 +103,16 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   }
 
   /** A watch ends with its client; a write that was sent goes on without it. */
-  function forward(request: IncomingMessage, body: string, call: Call, gone: AbortSignal) {
+  function forward(request: IncomingMessage, body: Buffer, call: Call, gone: AbortSignal) {
     const { connection: _c, host: _h, 'content-length': _l, ...headers } = request.headers
+    // Programs in Go ask for a binary form: what passes here is to be read, and they read JSON, too.
+    const readable = headers.accept?.includes(BINARY) ? { accept: 'application/json' } : {}
     return agent.request({
       origin: access.server,
       path: request.url ?? '/',
       method: call.method,
-      headers,
-      body: body === '' ? null : body,
+      headers: { ...admins, ...headers, ...readable },
+      body: body.length === 0 ? null : body,
       ...(call.isWatch ? { signal: gone } : {}),
     })
   }
@@ -162,9 +168,12 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   return proxy
 }
 
-function describe({ method = '', url = '' }: IncomingMessage, text: string): Call {
+const BINARY = 'application/vnd.kubernetes.protobuf'
+
+function describe({ method = '', url = '', headers }: IncomingMessage, bytes: Buffer): Call {
   const { pathname, searchParams } = new URL(url, 'http://proxy')
-  const body: unknown = text === '' ? undefined : JSON.parse(text)
+  const isJson = bytes.length > 0 && headers['content-type'] !== BINARY
+  const body: unknown = isJson ? JSON.parse(bytes.toString()) : undefined
   const isWatch = searchParams.get('watch') === 'true'
   return {
     method,
@@ -180,6 +189,12 @@ function describe({ method = '', url = '' }: IncomingMessage, text: string): Cal
 
 /** Of the next hop's own making, or no longer true. */
 const HOP = new Set(['connection', 'transfer-encoding', 'content-length', 'keep-alive'])
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  )
+}
 
 function headersOf(headers: Dispatcher.ResponseData['headers']) {
   return Object.fromEntries(

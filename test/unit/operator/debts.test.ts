@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { runController } from '../../../src/kube/controller.ts'
-import type { KubeRequest } from '../../../src/kube/rest.ts'
+import type { KubeRequest, KubeRest } from '../../../src/kube/rest.ts'
 import { DIGEST, INSTANCE, RESTART } from '../../../src/operator/annotations.ts'
 import {
   createClosingReconcile,
@@ -14,7 +14,8 @@ import { parseSecretMeta } from '../../../src/operator/objects.ts'
 import { formatDebt, timestamp } from '../../../src/operator/plan/debt.ts'
 import { digestKey } from '../../../src/operator/plan/digest.ts'
 import { createQueues } from '../../../src/operator/queues.ts'
-import { createVirtualClock } from '../../support/virtual-clock.ts'
+import { refusal } from '../../support/answering-kube.ts'
+import { createVirtualClock, type VirtualClock } from '../../support/virtual-clock.ts'
 
 const INSTALLATION = 'keyferry-system/keyferry'
 const COUNT = 500
@@ -38,34 +39,13 @@ test('of a mass of debts ten a second are closed, and those that wait are not lo
     },
   }
   const written: KubeRequest[] = []
-  const queues = createQueues(clock, () => 0, 1)
-  const deps: DebtDeps = {
-    rest: {
-      async send(request) {
-        const n = Number(request.path.split('-').at(-1))
-        if (request.method === 'GET') return aSecret(n, open)
-        written.push(request)
-        return aSecret(n, { [INSTANCE]: INSTALLATION }, '8')
-      },
-      stream: () => Promise.reject(new Error('nothing is watched')),
-      serverTime: () => clock.wall(),
-      close: () => Promise.resolve(),
-    },
-    views: counted,
-    clock,
-    policy: { autoRestart: 'true', delayMs: 0 },
-    instance: INSTALLATION,
-    digestKey: digestKey(Buffer.alloc(32)),
-    versions: createOwnVersions(),
-    events: { emit: () => Promise.resolve() },
-    memory: createDebtMemory(clock),
-    debts: queues.debts,
-    closings: queues.closings,
-    rollouts: queues.rollouts,
-    enqueue() {},
-    onGiveUp() {},
-    onFailure: (_key, error) => expect.fail(String(error)),
+  const send: KubeRest['send'] = async (request) => {
+    const n = Number(request.path.split('-').at(-1))
+    if (request.method === 'GET') return aSecret(n, open)
+    written.push(request)
+    return aSecret(n, { [INSTANCE]: INSTALLATION }, '8')
   }
+  const { queues, deps } = setUp({ clock, views: counted, send })
   const end = new AbortController()
   const onCrash = (_key: string, error: unknown) => expect.fail(String(error))
   const work = [
@@ -83,6 +63,77 @@ test('of a mass of debts ten a second are closed, and those that wait are not lo
   end.abort()
   await Promise.all(work)
 })
+
+test.each([500, 429])(
+  'a debt that cannot be closed because of a %i is closed later',
+  async (status) => {
+    const clock = createVirtualClock()
+    const views = createViews()
+    views.workloads.Deployment.feed()({ kind: 'synced', resourceVersion: '9' })
+    const debt = { digest: 'digest', since: timestamp(clock.wall()), gaveUp: [] }
+    const open = { [INSTANCE]: INSTALLATION, [DIGEST]: debt.digest, [RESTART]: formatDebt(debt) }
+    views.secrets.observe(parseSecretMeta(aSecret(0, open)))
+    const answers = [
+      refusal(status),
+      aSecret(0, open),
+      aSecret(0, { [INSTANCE]: INSTALLATION }, '8'),
+    ]
+    const send = async () => {
+      const answer = answers.shift()
+      if (answer instanceof Error) throw answer
+      return answer
+    }
+    const told: string[] = []
+    const { deps } = setUp({ clock, views, send, onFailure: (key) => told.push(key) })
+    const signal = new AbortController().signal
+    const [look, close] = [createDebtReconcile(deps), createClosingReconcile(deps)]
+    await look('shop/db-0', signal)
+    await clock.advance(10_000)
+    expect(await close('shop/db-0', signal)).toEqual({ kind: 'backoff' })
+    expect(told).toEqual(['shop/db-0'])
+    expect(await close('shop/db-0', signal)).toEqual({ kind: 'forget' })
+    expect(views.secrets.get({ namespace: 'shop', name: 'db-0' })?.annotations).toEqual({
+      [INSTANCE]: INSTALLATION,
+    })
+  },
+)
+
+/** What debts stand on, over an API server that answers so. */
+function setUp({
+  clock,
+  views,
+  send,
+  onFailure = (_key, error) => expect.fail(String(error)),
+}: Pick<DebtDeps, 'views'> & {
+  readonly clock: VirtualClock
+  readonly send: KubeRest['send']
+  readonly onFailure?: DebtDeps['onFailure']
+}) {
+  const queues = createQueues(clock, () => 0, 1)
+  const deps: DebtDeps = {
+    rest: {
+      send,
+      stream: () => Promise.reject(new Error('nothing is watched')),
+      serverTime: () => clock.wall(),
+      close: () => Promise.resolve(),
+    },
+    views,
+    clock,
+    policy: { autoRestart: 'true', delayMs: 0 },
+    instance: INSTALLATION,
+    digestKey: digestKey(Buffer.alloc(32)),
+    versions: createOwnVersions(),
+    events: { emit: () => Promise.resolve() },
+    memory: createDebtMemory(clock),
+    debts: queues.debts,
+    closings: queues.closings,
+    rollouts: queues.rollouts,
+    enqueue() {},
+    onGiveUp() {},
+    onFailure,
+  }
+  return { queues, deps }
+}
 
 function aSecret(n: number, annotations: Record<string, string>, resourceVersion = '7') {
   const metadata = { namespace: 'shop', name: `db-${n}`, uid: `u-${n}`, resourceVersion }

@@ -2,7 +2,13 @@ import { expect, test } from 'vitest'
 import { KeyferryError } from '../../../../src/errors.ts'
 import type { KubeRest } from '../../../../src/kube/rest.ts'
 import { createRenewal } from '../../../../src/operator/intake/renewal.ts'
-import { createViews, leftoversOf, runWatches } from '../../../../src/operator/intake/views.ts'
+import {
+  createViews,
+  leftoversOf,
+  runWatches,
+  usersOf,
+} from '../../../../src/operator/intake/views.ts'
+import { parseWorkload, type WorkloadKind } from '../../../../src/operator/plan/workload.ts'
 import { asMeta, aSynced } from '../../../builders/snapshot.ts'
 import { createVirtualClock } from '../../../support/virtual-clock.ts'
 
@@ -85,4 +91,22 @@ test('a Secret of a former name is left over, unless it has another owner, too',
   const shared = [...meta.ownerReferences, theirs]
   views.secrets.observe({ ...meta, resourceVersion: '1000', ownerReferences: shared })
   expect(leftoversOf(views, claim)).toEqual([])
+})
+
+test('the users of a Secret are workloads of every kind, of its own namespace', () => {
+  const views = createViews()
+  const kinds = Object.keys(views.workloads) as WorkloadKind[]
+  const spec = {
+    template: { spec: { containers: [{ envFrom: [{ secretRef: { name: 'db' } }] }] } },
+  }
+  for (const kind of kinds) {
+    for (const namespace of ['shop', 'office']) {
+      const metadata = { namespace, name: 'web', uid: `${kind} ${namespace}`, resourceVersion: '1' }
+      views.workloads[kind].observe(parseWorkload(kind, { metadata, spec }))
+    }
+  }
+  const users = usersOf(views, 'shop/db')
+  expect(users.map(({ kind, namespace }) => `${kind} ${namespace}`)).toEqual(
+    kinds.map((kind) => `${kind} shop`),
+  )
 })

@@ -35,6 +35,11 @@ describe('contentDigest', () => {
     expect(keyIdOf(contentDigest(other, input))).toBe(other.id)
     expect(keyIdOf(undefined)).toBeUndefined()
   })
+
+  test('cannot be computed from the content and the name of the key', () => {
+    const namesake = { ...other, id: key.id }
+    expect(contentDigest(namesake, input)).not.toBe(contentDigest(key, input))
+  })
 })
 
 describe('ownerMark', () => {

@@ -67,6 +67,19 @@ describe('an item that is gone', () => {
     expect(planOf({ ...seen, secret: unread, absences: 2 }).secret).toBeUndefined()
   })
 
+  test('takes a Secret along that names the resource as its owner, never one of another owner', () => {
+    const { seen, live } = missing({ onItemMissing: 'Delete' })
+    const [owner] = live.ownerReferences
+    if (!owner) throw new Error('the Secret has no owner')
+    const planned = (uid: string) => {
+      const meta = { ...asMeta(live), ownerReferences: [{ ...owner, uid }], annotations: {} }
+      const secret = { kind: 'cached', meta, verified: true } as const
+      return planOf({ ...seen, secret, absences: 2 }).secret?.kind
+    }
+    expect(planned(owner.uid)).toBe('delete')
+    expect(planned('another')).toBeUndefined()
+  })
+
   test('is one of several: it never takes the Secret along', () => {
     const data = { a: 'op://v/i/password', b: 'op://w/j/password' }
     const spec = { itemPath: undefined, data, onItemMissing: 'Delete' }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { KeyferryError } from '../../../../src/errors.ts'
+import { ITEM_VERSION } from '../../../../src/operator/annotations.ts'
 import { parseDebt } from '../../../../src/operator/plan/debt.ts'
 import { digestKey } from '../../../../src/operator/plan/digest.ts'
 import { planSync } from '../../../../src/operator/plan/plan.ts'
@@ -40,6 +41,7 @@ describe('a claim that was never worked', () => {
     })
     const { secret, status, outcome } = planOf(aSnapshot())
     expect(secret?.kind).toBe('create')
+    expect(manifestOf({ secret } as Plan).finalizers).toEqual([])
     expect(textsOf(manifestOf({ secret } as Plan).data)).toEqual({
       username: 'app',
       password: 'secret',
@@ -447,6 +449,9 @@ describe('a synced claim', () => {
     const { seen } = aSynced()
     const plan = planOf(withItem(seen, anItem({ version: 2 }), { version: 3 }))
     expect(plan.outcome).toEqual({ kind: 'recheck', afterMs: 30_000 })
+    // The version that is told is that of the content.
+    expect(manifestOf(plan).annotations[ITEM_VERSION]).toBe('2')
+    expect(plan.status?.items).toMatchObject([{ version: 2 }])
   })
 
   test('waits when the item was read a moment ago', () => {
