@@ -86,7 +86,7 @@ export function reliabilityPage(): string {
   const results = JSON.parse(readFileSync(RESULTS_FILE, 'utf8')) as Results
   const minutes = Object.values(results.seconds).reduce((sum, one) => sum + one, 0) / 60
   const rows = results.rows.map(({ gate, what, trials, violations }) => {
-    const [title = '', where = ''] = GATES[gate] ?? []
+    const [title, where] = GATES[gate] ?? [`gate ${gate}`, 'test']
     return `| ${title} | ${what} | ${number(trials)} | ${violations} | \`${where}\` |`
   })
   return [

@@ -20,11 +20,8 @@ import { SEED, type Tally } from '../support/gates.ts'
 const PARTS: Readonly<Record<string, readonly string[]>> = {
   simulation: ['--project', 'unit', 'test/unit/simulation'],
   mapping: ['--project', 'unit', 'property', 'race'],
-  store: [
-    ...['--project', 'contract', 'test/contract/crash', 'test/contract/power-loss'],
-    ...['test/contract/tamper', 'test/contract/linearizable', 'test/contract/auth'],
-    'test/contract/schemathesis',
-  ],
+  store: ['--project', 'contract', 'crash', 'power-loss', 'tamper', 'linearizable'],
+  api: ['--project', 'contract', 'auth', 'schemathesis'],
   faults: ['--project', 'reliability'],
 }
 
