@@ -42,7 +42,7 @@ let probes: readonly Probe[]
 
 beforeAll(async () => {
   root = (await readCrd())['spec'].versions[0].schema.openAPIV3Schema as RawSchema
-  probes = [...constraintProbes(), ...ruleProbes()]
+  probes = [...constraintProbes().filter(isWanted), ...ruleProbes()]
   stage = await setStage()
   const fields = [{ label: 'password', value: 'right' }]
   stage.connect.add(stage.vault, { title: 'good', fields })
@@ -58,6 +58,12 @@ function constraintProbes(): Probe[] {
   return all.map((probe) =>
     OF_ALL_KINDS.test(probe.covers) && probe.way === 'kept' ? { ...probe, way: 'either' } : probe,
   )
+}
+
+/** Of odd values that the schema says nothing about, each change is judged by some of each property. */
+function isWanted({ way, covers }: Probe, n: number, all: readonly Probe[]): boolean {
+  if (isFull || way !== 'either' || (n + SEED) % 4 === 0) return true
+  return all.findIndex((one) => one.covers === covers) === n
 }
 
 /** Values for the rules of the CRD, by what is in them. */
