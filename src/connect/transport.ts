@@ -279,14 +279,45 @@ function errorMessage(body: Buffer, token: string): string {
   return line.slice(0, 200).toWellFormed().trim()
 }
 
-/** Parsed JSON; undefined when it is none. Decoding must not change a value, so nor is bad UTF-8. */
+/**
+ * Parsed JSON; undefined when it is none, or made of brackets. Decoding must not change a value, so
+ * nor is bad UTF-8.
+ */
 export function tryJson(body: Buffer): unknown {
-  if (!isUtf8(body)) return undefined
+  if (!isUtf8(body) || isMadeOfBrackets(body)) return undefined
   try {
     return JSON.parse(body.toString('utf8'))
   } catch {
     return undefined
   }
+}
+
+/** Bytes from which on brackets are counted: fewer make no parser need much. */
+const COUNTED_FROM = 2 ** 18
+/** Deeper than any answer of Connect, several times. */
+const MAX_DEPTH = 64
+/** Bytes for each object or list that an answer of Connect has more than, several times. */
+const BYTES_PER_BRACKET = 16
+const [QUOTE, BACKSLASH, LIST, LIST_END, OBJECT, OBJECT_END] = Buffer.from('"\\[]{}')
+
+/**
+ * Whether an answer is nested deeper, or has more objects and lists for its size, than any that
+ * means something: a parser needs up to forty times its size for it, and seconds.
+ */
+function isMadeOfBrackets(body: Buffer): boolean {
+  if (body.length < COUNTED_FROM) return false
+  let [depth, count, inText] = [0, 0, false]
+  for (let at = 0; at < body.length; at += 1) {
+    const byte = body[at]
+    if (byte === QUOTE) inText = !inText
+    else if (inText) at += byte === BACKSLASH ? 1 : 0
+    else if (byte === LIST || byte === OBJECT) {
+      depth += 1
+      count += 1
+      if (depth > MAX_DEPTH || count > body.length / BYTES_PER_BRACKET) return true
+    } else if (byte === LIST_END || byte === OBJECT_END) depth -= 1
+  }
+  return false
 }
 
 /**

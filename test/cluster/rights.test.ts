@@ -18,6 +18,7 @@ import {
 } from '../support/cluster.ts'
 import { type ControlPlane, startControlPlane } from '../support/control-plane/start.ts'
 import { eventually } from '../support/eventually.ts'
+import { tally } from '../support/gates.ts'
 import { aWorkload, OPTED_IN, untilRestarted, untilValue, usesAsEnv } from '../support/restarts.ts'
 import { rightOf, rightsOf } from '../support/rights.ts'
 import { json } from '../support/scripted-connect.ts'
@@ -58,6 +59,7 @@ test('an operator of all namespaces uses each right of its ClusterRole and asks 
   expect(records.filter(({ denied }) => denied).map(rightOf)).toEqual([])
   const used = [...new Set(records.map(rightOf))].toSorted()
   expect(used).toEqual(rightsOf(await rulesOf('cluster')))
+  await tally({ gate: 18, what: 'rights granted and used', trials: used.length, violations: 0 })
 })
 
 test('an operator of one namespace uses each right of its Roles and asks for no other', async () => {
@@ -73,6 +75,8 @@ test('an operator of one namespace uses each right of its Roles and asks for no 
   expect(usedIn(served.namespace).toSorted()).toEqual(rightsOf(await rulesOf('served')))
   const namespaces = new Set(records.map(({ namespace }) => namespace))
   expect(namespaces).toEqual(new Set([stage.cluster.namespace, served.namespace]))
+  const trials = [...namespaces].flatMap(usedIn).length
+  await tally({ gate: 18, what: 'rights granted and used', trials, violations: 0 })
 })
 
 test('the plugin is on: without the right to delete nobody changes owners', async () => {

@@ -2,10 +2,11 @@
  * Values show in Secrets and nowhere else, whatever goes wrong. Every stage is looked through like
  * this at its end; here everything that could quote a value happens.
  */
+import { spawn } from 'node:child_process'
 import { beforeAll, expect, test } from 'vitest'
 import { isReady } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
-import { leaksIn, PLANTED } from '../support/leaks.ts'
+import { leaksIn, PLANTED, shownBy } from '../support/leaks.ts'
 import { type OperatorProcess, TOKEN } from '../support/operator.ts'
 import { untilValue } from '../support/restarts.ts'
 import { json } from '../support/scripted-connect.ts'
@@ -151,4 +152,20 @@ test('a value that does show is found, in each of its forms', async () => {
   const found = leaksIn(await stage.outputs(), [VALUE])
   expect(found).toEqual([`secrets ${cluster.namespace}/bad shows "${PLANTED}"`])
   await cluster.delete('secrets', 'bad')
+})
+
+test('a value that a process shows to others is found, too', async () => {
+  const wait = 'process.stdin.resume()'
+  const child = spawn(process.execPath, ['-e', wait, VALUE], {
+    env: { NOTE: VALUE, OP_CONNECT_TOKEN: TOKEN },
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
+  const shown = await eventually('it has begun', async () => {
+    const all = await shownBy(child.pid ?? 0)
+    return all.command.includes(wait) && { ...all }
+  })
+  expect(leaksIn(shown, [VALUE])).toHaveLength(2)
+  // Who hands the token over so means to.
+  expect(shown.environment).not.toContain(TOKEN)
+  child.kill()
 })

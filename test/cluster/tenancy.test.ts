@@ -24,6 +24,7 @@ import {
   valueOf,
 } from '../support/cluster.ts'
 import { eventually, timeout } from '../support/eventually.ts'
+import { tally } from '../support/gates.ts'
 import { aDeployment, setStage, type Stage } from '../support/stage.ts'
 
 let stage: Stage
@@ -145,6 +146,8 @@ describe.concurrent('a vault that is not the tenant’s', () => {
     expect([...reasons].toSorted()).toEqual(['InvalidItemPath', 'ItemNotFound', 'VaultNotFound'])
     for (const name of names) expect(await tenant.find('secrets', name)).toBeUndefined()
     expect(reads()).toEqual([])
+    const what = 'spellings of the path of a vault that is another tenant’s'
+    await tally({ gate: 18, what, trials: names.length, violations: 0 })
   })
 
   test('is not reached by references, texts and workloads', async () => {

@@ -11,7 +11,7 @@ import { installPolicies } from './accounts.ts'
 import { readAudit } from './audit.ts'
 import { adminRest, applyCrd, clusterOf } from './cluster.ts'
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts'
-import { leaksIn } from './leaks.ts'
+import { scan } from './leaks.ts'
 import { run } from './processes.ts'
 import { overreach, rightOf } from './rights.ts'
 
@@ -69,7 +69,7 @@ async function leaksOf({ auditLog }: ControlPlane, served: string): Promise<stri
   if (auditLog === undefined) return []
   const values = (await readFile(served, 'utf8')).split('\n').filter(Boolean)
   const lines = (await readFile(auditLog, 'utf8')).split('\n').filter(Boolean)
-  return leaksIn(
+  return scan(
     { 'the audit log': lines.map(withoutData).join('\n') },
     values.map((line) => JSON.parse(line) as string),
   )

@@ -102,6 +102,19 @@ export const REFUSALS: Readonly<Record<string, Fault>> = Object.fromEntries(
   ]),
 )
 
+/** Answers that say who may ask, and how often. */
+export const LIMITS: Readonly<Record<string, Fault>> = {
+  'the status 401': says(() => '{"status":401,"message":"Invalid bearer token"}', 401),
+  'a pause in seconds': (response) => {
+    response.writeHead(429, { 'retry-after': '1' }).end()
+  },
+  'a pause until a date': (response) => {
+    const now = Date.now()
+    const text = (ms: number) => new Date(ms).toUTCString()
+    response.writeHead(429, { date: text(now), 'retry-after': text(now + 1_000) }).end()
+  },
+}
+
 /** Answers that keep their asker waiting: for ever, or a byte at a time. */
 export const SLOW: Readonly<Record<string, Fault>> = {
   'no answer': () => {},

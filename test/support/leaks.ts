@@ -1,7 +1,9 @@
 /**
  * Whether a secret value shows where none may: anywhere but in the data of Secrets.
  */
+import { readFile } from 'node:fs/promises'
 import { type Cluster, type Kind, type KubeObject } from './cluster.ts'
+import { tally } from './gates.ts'
 
 /** How values begin that are made for being looked for. */
 export const PLANTED = 'planted-'
@@ -30,17 +32,43 @@ export type Outputs = Readonly<Record<string, string>>
 
 /** Where values show, in any form that text may have. */
 export function leaksIn(outputs: Outputs, values: Iterable<string>): string[] {
-  const wanted = [...values].map((value) =>
+  const wanted = [...values].filter(isDistinct).map((value) =>
+    // All of these are found by how they begin.
     value.startsWith(PLANTED) ? PLANTED : value.slice(0, LOOKED_AT),
   )
-  const forms = [...new Set(wanted)]
-    .filter((value) => value.length >= DISTINCT && !WORDS.test(value))
-    .map((value) => ({ value, forms: formsOf(value) }))
+  const forms = [...new Set(wanted)].map((value) => ({ value, forms: formsOf(value) }))
   return Object.entries(outputs).flatMap(([where, text]) =>
     forms
       .filter((one) => one.forms.some((form) => text.includes(form)))
       .map(({ value }) => `${where} shows ${JSON.stringify(value.slice(0, 40))}`),
   )
+}
+
+/** Whether a value can be looked for: it is told from what is there anyway. */
+function isDistinct(value: string): boolean {
+  return value.length >= DISTINCT && !WORDS.test(value.slice(0, LOOKED_AT))
+}
+
+/** As {@link leaksIn}, and says how much was looked for, and where. */
+export async function scan(outputs: Outputs, values: readonly string[]): Promise<string[]> {
+  const leaks = leaksIn(outputs, values)
+  const canaries = new Set(values.filter(isDistinct)).size
+  const texts = Object.values(outputs).filter((text) => text !== '')
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+  const gate = 17
+  await tally({ gate, what: 'canaries', trials: canaries, violations: leaks.length })
+  await tally({ gate, what: 'places looked at for canaries', trials: texts.length, violations: 0 })
+  await tally({ gate, what: 'bytes looked through for canaries', trials: bytes, violations: 0 })
+  return leaks
+}
+
+/** What everybody on a machine, or whoever is the same user, sees of a process: nothing of one that has ended. */
+export async function shownBy(pid: number): Promise<{ command: string; environment: string }> {
+  const read = (page: string) => readFile(`/proc/${pid}/${page}`, 'utf8').catch(() => '')
+  const [command, all] = await Promise.all([read('cmdline'), read('environ')])
+  // Who hands the token over in the environment has it there.
+  const environment = all.split('\0').filter((one) => !one.startsWith('OP_CONNECT_TOKEN='))
+  return { command: command.replaceAll('\0', ' '), environment: environment.join(' ') }
 }
 
 /** As it is, as JSON writes it (once and twice), in base64, in hex, in a URL, as a list of bytes. */

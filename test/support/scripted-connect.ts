@@ -69,6 +69,8 @@ export interface ScriptedConnect {
   readonly requests: string[]
   /** All secret values that its items have had: of fields, URLs, files, and one planted in each. */
   readonly secrets: Set<string>
+  /** Items that were answered whole and right, as `<id>@<version>`. */
+  readonly served: Set<string>
   /** Adds a vault and gives its id. */
   vault(name: string): string
   renameVault(vaultId: string, name: string): void
@@ -80,13 +82,15 @@ export interface ScriptedConnect {
   /** Changes the value of one field. */
   set(itemId: string, label: string, value: string): void
   remove(itemId: string): void
+  /** The version that an item has now. */
+  versionOf(itemId: string): number
   /** Milliseconds each answer takes. */
   latencyMs: number
   /** Tokens that are taken; undefined: any. */
   tokens: Set<string> | undefined
   /** Asked before each answer. */
   intercept: Intercept | undefined
-  /** Faults by the last part of the path they befall: `vaults`, `items`, an item's id, `content`. */
+  /** Faults by the path that they befall, or its last part: `vaults`, `items`, an item's id, `content`. */
   readonly faults: Map<string, Fault>
   /** Ends the answers that are under way: those that never would. */
   release(): void
@@ -145,12 +149,14 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
     }
     const { status, body } = route(seenBy(request.url ?? ''), request.url ?? '')
     const { pathname } = new URL(request.url ?? '', 'http://connect')
-    const fault = connect.faults.get(pathname.slice(pathname.lastIndexOf('/') + 1))
+    const last = pathname.slice(pathname.lastIndexOf('/') + 1)
+    const fault = connect.faults.get(pathname) ?? connect.faults.get(last)
     if (fault) {
       under.add(response)
       response.on('close', () => under.delete(response))
       return fault(response, JSON.stringify(body))
     }
+    if (isItem(body)) connect.served.add(`${body.id}@${body.version}`)
     if (body instanceof Uint8Array) {
       response.writeHead(status, { 'content-length': body.length, ...VERSION })
       response.end(body)
@@ -172,6 +178,7 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
     url: '',
     requests: [],
     secrets,
+    served: new Set(),
     latencyMs: 0,
     tokens: undefined,
     intercept: undefined,
@@ -223,6 +230,7 @@ export async function startScriptedConnect(): Promise<ScriptedConnect> {
       )
       connect.edit(itemId, { fields })
     },
+    versionOf: (itemId) => owner(itemId).item.version,
     remove(itemId) {
       const { vault } = owner(itemId)
       vault.items.delete(itemId)
@@ -263,6 +271,10 @@ function route(
   if (fileId === undefined) return give(whole(item))
   const file = item.files?.[Number.parseInt(fileId.slice(1, 3), 36)]
   return file ? give(file.content) : refuse(404, 'file not found')
+}
+
+function isItem(body: unknown): body is ReturnType<typeof whole> {
+  return typeof body === 'object' && body !== null && 'fields' in body
 }
 
 function shuffle(list: readonly unknown[]): unknown[] {

@@ -8,7 +8,7 @@ import path from 'node:path'
 import { inject } from 'vitest'
 import { installRights, type Login, logInAs } from './accounts.ts'
 import { adminRest, type Cluster, clusterOf, type KubeObject } from './cluster.ts'
-import { leaksIn, type Outputs, toldIn } from './leaks.ts'
+import { type Outputs, scan, shownBy, toldIn } from './leaks.ts'
 import { type OperatorProcess, startOperator, TOKEN } from './operator.ts'
 import { type ScriptedConnect, startScriptedConnect } from './scripted-connect.ts'
 
@@ -24,7 +24,10 @@ export interface Stage extends AsyncDisposable {
   another(annotations?: Readonly<Record<string, string>>): Promise<Cluster>
   /** A resource for an item of `Production`. */
   item(name: string, title: string, more?: ItemOptions): Promise<KubeObject>
-  /** What was told so far, in logs, metrics and objects: everything but the data of Secrets. */
+  /**
+   * What was told so far, in logs, metrics, objects, requests to Connect and by the processes:
+   * everything but the data of Secrets.
+   */
   outputs(): Promise<Outputs>
   /** Ends and removes all of it; fails if a secret value shows in what was told. */
   readonly close: () => Promise<void>
@@ -72,18 +75,24 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
   }
   async function outputs(): Promise<Outputs> {
     const told = namespaces.map((one) => toldIn(clusterOf(rest, one)))
-    const processes = operators.map(async (operator, n) => ({
-      [`log of operator ${n}`]: await operator.logs(),
-      // One that was ended, or is frozen, tells nothing.
-      [`metrics of operator ${n}`]: await operator.metrics().catch(() => ''),
-    }))
-    return Object.assign({}, ...(await Promise.all([...told, ...processes])))
+    const processes = operators.map(async (operator, n) => {
+      const { command, environment } = await shownBy(operator.pid)
+      return {
+        [`log of operator ${n}`]: await operator.logs(),
+        // One that was ended, or is frozen, tells nothing.
+        [`metrics of operator ${n}`]: await operator.metrics().catch(() => ''),
+        [`command line of operator ${n}`]: command,
+        [`environment of operator ${n}`]: environment,
+      }
+    })
+    const asked = { 'requests to Connect': connect.requests.join('\n') }
+    return Object.assign(asked, ...(await Promise.all([...told, ...processes])))
   }
   let closed: Promise<void> | undefined
   const close = () => (closed ??= end())
   async function end(): Promise<void> {
     const secrets = [TOKEN, ...connect.secrets]
-    const leaks = leaksIn(await outputs(), secrets)
+    const leaks = await scan(await outputs(), secrets)
     await appendFile(
       inject('secretsFile'),
       secrets.map((one) => `${JSON.stringify(one)}\n`).join(''),

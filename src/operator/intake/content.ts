@@ -1,6 +1,7 @@
 import type { ConnectClient, ItemId } from '../../connect/client.ts'
 import type { File, Item, ItemHead } from '../../connect/model.ts'
 import { SecretValue } from '../../connect/secret-value.ts'
+import { badAnswer } from '../../connect/transport.ts'
 import { contentOfItem, type ItemContent, MAX_SECRET_BYTES } from '../plan/content.ts'
 import { keyOfLabel } from '../plan/names.ts'
 import { waitFor } from './shared.ts'
@@ -28,8 +29,10 @@ export function createContentReader(client: ConnectClient, end: AbortSignal): Co
   async function fetch(id: ItemId, wants: FilesWanted): Promise<ItemContent> {
     const item = await client.item(id, { signal: end })
     const files = new Map<string, SecretValue>()
-    for (const { id: fileId } of fetchable(item, wants)) {
+    for (const { id: fileId, size } of fetchable(item, wants)) {
       const bytes = await client.fileContent(id, fileId, { limit: MAX_SECRET_BYTES, signal: end })
+      // Its key would vanish from the Secret. Other sizes are not judged: what they count is not ours.
+      if (bytes.length === 0 && size > 0) throw badAnswer('file content', 'it is empty')
       files.set(fileId, SecretValue.fromBytes(bytes))
     }
     return { item, files }

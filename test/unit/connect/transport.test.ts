@@ -3,6 +3,7 @@ import type net from 'node:net'
 import { inspect } from 'node:util'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
+  tryJson,
   type ConnectRequest,
   createTransport,
   type TransportOptions,
@@ -457,3 +458,22 @@ async function tlsServer() {
   const port = typeof address === 'object' && address ? address.port : 0
   return { port, requests }
 }
+
+const many = 2 ** 18
+
+test.each([
+  ['lists in lists', '['.repeat(many) + ']'.repeat(many)],
+  ['objects in objects', `${'{"a":'.repeat(many)}1${'}'.repeat(many)}`],
+  ['lists beside lists', `[${'[],'.repeat(many)}[]]`],
+  ['objects beside objects', `{"a":[${'{},'.repeat(many)}{}]}`],
+])('%s are not parsed: that would cost many times their size', (_what, text) => {
+  expect(tryJson(Buffer.from(text))).toBeUndefined()
+})
+
+test('brackets in texts, and a long list of small items, are no such thing', () => {
+  const texts = { a: '['.repeat(many), b: `"{${'\\"[{'.repeat(many)}` }
+  expect(tryJson(Buffer.from(JSON.stringify(texts)))).toEqual(texts)
+  const item = { id: 'i'.repeat(26), vault: { id: 'v'.repeat(26) }, tags: [], urls: [{}] }
+  const list = Array.from({ length: many / 16 }, () => item)
+  expect(tryJson(Buffer.from(JSON.stringify(list)))).toEqual(list)
+})

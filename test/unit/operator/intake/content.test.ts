@@ -55,3 +55,28 @@ test('many who ask for one version at a time cost one read', async () => {
   await read('all')
   expect(calls).toHaveLength(6)
 })
+
+/** Reads an item with one file that says to be of that size and is answered so. */
+function readOne(size: number, content: string) {
+  const item = anItem({ files: [{ id: idOf('a'), name: 'key.pem', size }] })
+  const client = {
+    item: async () => item,
+    fileContent: async () => Buffer.from(content),
+  } as unknown as ConnectClient
+  return createContentReader(client, SIGNAL).read(item, 'all', SIGNAL)
+}
+
+test('a file that is not empty and is answered with nothing is a bad answer, not an empty file', async () => {
+  await expect(readOne(3, '')).rejects.toMatchObject({ code: 'CONNECT_BAD_ANSWER' })
+})
+
+test('an empty file is one, and what a size counts is not judged', async () => {
+  for (const [size, content] of [
+    [0, ''],
+    [3, 'key'],
+    [4, 'key'],
+  ] as const) {
+    const { files } = await readOne(size, content)
+    expect([...files.values()].map(({ byteLength }) => byteLength)).toEqual([content.length])
+  }
+})
