@@ -114,6 +114,7 @@ let plane: ControlPlane
 let theatre: Theatre
 
 beforeAll(async () => {
+  tell(`KEYFERRY_SEED=${SEED}`)
   plane = await startControlPlane()
   await applyCrd(plane.kubeconfig)
   theatre = openTheatre(plane.kubeconfig, {
@@ -132,6 +133,7 @@ afterAll(async () => {
 async function expectKept(gate: number, what: string, { trials, failures, missed }: Verdict) {
   await tally({ gate, what, trials, violations: failures.length, seed: SEED })
   tell(`${what}: ${trials} trials, ${failures.length} failed, ${missed.length} missed`)
+  tell(JSON.stringify({ failures, missed }))
   expect({ failures, missed }).toEqual({ failures: [], missed: [] })
 }
 

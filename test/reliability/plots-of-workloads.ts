@@ -242,3 +242,91 @@ export const oneLeaves: Scenario = (site) => {
     isDone: async () => (await owners()) === 1,
   }
 }
+
+/** Files of an item, so many. */
+const filed = (many: number, value: string) =>
+  Array.from({ length: many }, (_, n) => ({
+    name: `file-${n}`,
+    content: Buffer.from(`${CANARY}${n}-${value}`),
+  }))
+
+/** The first start with a Secret of twelve items in two vaults, three of them with files. */
+export const gatheredFirst: Scenario = (site) => {
+  const more = site.anotherVault()
+  const [near, far] = [
+    ['a', 'b', 'c', 'd', 'e', 'f'],
+    ['g', 'h', 'i', 'j', 'k', 'l'],
+  ] as const
+  const withFiles = near.slice(0, 3)
+  const add = (vault: string, title: string, files = filed(0, '')) =>
+    site.connect.add(vault, { title, fields: fieldsOf('one'), files })
+  for (const title of near) add(site.vault, title, filed(withFiles.includes(title) ? 4 : 0, title))
+  for (const title of far) add(more.id, title)
+  const of = (vault: string) => (title: string) => [title, `op://${vault}/${title}/password`]
+  const files = withFiles.flatMap((title) =>
+    filed(4, title).map(({ name }) => [
+      `${title}-${name}`,
+      `op://${site.vaultName}/${title}/${name}`,
+    ]),
+  )
+  const data = [...near.map(of(site.vaultName)), ...far.map(of(more.name)), ...files]
+  return {
+    prepare: () => site.item('db', 'a', { spec: { data: Object.fromEntries(data) } }),
+    isDone: () => ready(site, 'db'),
+  }
+}
+
+/** An item with many files changes. */
+export const manyFiles: Scenario = (site) => {
+  const isNew = (secret: KubeObject) => valueOf(secret, 'file-9') === `${CANARY}9-two`
+  return turn({
+    change: ({ connect }, id) => connect.edit(id, { files: filed(10, 'two') }),
+    isDone: (at) => isUsed(at, isNew),
+  })(site)
+}
+
+/** A Secret of items in four vaults, all of which change. */
+export const manyVaults: Scenario = (site) => {
+  const vaults = ['b', 'c', 'd'].map((title) => ({ title, ...site.anotherVault() }))
+  const ids = vaults.map(({ title, id }) =>
+    site.connect.add(id, { title, fields: fieldsOf('one') }),
+  )
+  const data = Object.fromEntries(
+    vaults.map(({ title, name }) => [title, `op://${name}/${title}/password`]),
+  )
+  const isNew = (secret: KubeObject) =>
+    ['password', 'b', 'c', 'd'].every((key) => valueOf(secret, key) === `${CANARY}two`)
+  return turn({
+    spec: () => ({ data }),
+    change: ({ connect }, id) => {
+      for (const one of [id, ...ids]) connect.set(one, 'password', `${CANARY}two`)
+    },
+    isDone: (at) => isUsed(at, isNew),
+  })(site)
+}
+
+/** Six resources whose items change at once, and nobody uses their Secrets. */
+export const six: Scenario = (site) => {
+  const { cluster, connect } = site
+  const names = ['a', 'b', 'c', 'd', 'e', 'f']
+  const ids = names.map((name) => anItem(site, name))
+  const all = async (holds: (name: string) => Promise<boolean>) =>
+    (await Promise.all(names.map(holds))).every(Boolean)
+  const isSynced = async (name: string) =>
+    isTwo(await cluster.get('secrets', name)) && (await ready(site, name))
+  return {
+    async prepare() {
+      for (const name of names) await site.item(name, name)
+    },
+    isPrepared: () => all((name) => ready(site, name)),
+    act: () => ids.map((id) => connect.set(id, 'password', `${CANARY}two`)),
+    isDone: () => all(isSynced),
+  }
+}
+
+/** Somebody asks that the item be looked at anew, and finds it as it was. */
+export const refreshed = turn({
+  change: ({ cluster }) =>
+    cluster.patch('items', 'db', { metadata: { annotations: { 'keyferry.dev/refresh': '1' } } }),
+  isDone: async ({ cluster }) => (await cluster.get('items', 'db'))['status'].refresh === '1',
+})

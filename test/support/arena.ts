@@ -64,6 +64,7 @@ interface Worker {
 
 /** For which nothing must move before a state counts as the end. */
 const STILL_MS = 3_000
+const STILL_LOOK_MS = 100
 const STILL_PATIENCE_MS = 240_000
 const NUDGE_MS = 1_000
 const LEASE = 'keyferry'
@@ -220,15 +221,19 @@ async function playRound(
   played: readonly Played[],
 ): Promise<number> {
   for (const { scene } of played) scene.begin()
+  const T = [Date.now()]
   await workers.start()
+  T.push(Date.now())
   const failed = new Set<Played>()
   const fail = (one: Played) => (error: unknown) => {
     failed.add(one)
     one.outcome.reject(error)
   }
   await Promise.all(played.map((one) => one.scene.advance(workers.isOver).catch(fail(one))))
+  T.push(Date.now())
   const isCalm = (one: Played) => one.scene.isCalm() && !failed.has(one)
   await untilStill(played.filter(isCalm), workers.isOver)
+  T.push(Date.now())
   // What comes last may come when all seems to be done.
   const calm = played.filter(isCalm)
   await workers.relieve()
@@ -239,6 +244,14 @@ async function playRound(
       await scene.outcome().then(outcome.resolve, outcome.reject)
     }),
   )
+  T.push(Date.now())
+  process.stderr.write(
+    `ROUND ${new Date().toISOString().slice(11, 19)} ${crew.size} ${crew.leases} ${crew.signal}: ${played.length} played ${calm.length} calm: ${T.slice(
+      1,
+    )
+      .map((t, n) => ((t - (T[n] ?? 0)) / 1000).toFixed(1))
+      .join(' ')}\n`,
+  )
   return calm.length < played.length ? 1 : 0
 }
 
@@ -246,16 +259,19 @@ const leakable = ({ secrets }: ScriptedConnect) => [TOKEN, CANARY, ...secrets]
 
 /** Waits until nothing has moved, and nobody has tried to move anything, for some seconds. */
 async function untilStill(calm: readonly Played[], isEnded: () => boolean): Promise<void> {
-  if (calm.length === 0) return
   const isOver = patience(STILL_PATIENCE_MS)
-  for (let before = ''; !isEnded(); ) {
-    const moves = calm.map(({ scene }) => scene.moves()).join()
-    if (moves === before) return
+  const look = () => calm.map(({ scene }) => scene.moves()).join()
+  let before = look()
+  for (let still = 0; calm.length > 0 && !isEnded(); still += STILL_LOOK_MS) {
     if (isOver()) throw new Error('something moves for ever')
-    before = moves
-    await pause(STILL_MS)
-    // A debt that was closed untold is looked at once more.
-    await Promise.all(calm.map(({ scene }) => scene.advance(isEnded)))
+    if (look() !== before) still = 0
+    before = look()
+    if (still >= STILL_MS) {
+      // A debt that was closed untold is looked at once more.
+      await Promise.all(calm.map(({ scene }) => scene.advance(isEnded)))
+      if (look() === before) return
+    }
+    await pause(STILL_LOOK_MS)
   }
 }
 
@@ -302,6 +318,7 @@ function createWorkers(stage: Stage): Workers {
   const ended: Worker[] = []
   const strays: string[] = []
   let leader: Worker | undefined
+  let told: Worker | undefined
   let isOver = false
   let count = 0
   stage.connect.intercept = (request, response) => intercept(stage, request, response)
@@ -313,6 +330,12 @@ function createWorkers(stage: Stage): Workers {
       const holder = (await home.find('leases', LEASE))?.['spec'].holderIdentity ?? ''
       return workers.find(({ name }) => holder.startsWith(`${name}_`))
     })
+  }
+
+  /** Once: who is told again ends at once. */
+  function tell(): void {
+    if (leader && leader !== told) leader.process.signal(crew.signal)
+    told = leader
   }
 
   return {
@@ -327,7 +350,7 @@ function createWorkers(stage: Stage): Workers {
       void now.process.exited.then(() => (isOver ||= leader === now))
     },
     strike() {
-      if (crew.signal === 'SIGTERM') leader?.process.signal('SIGTERM')
+      if (crew.signal === 'SIGTERM') tell()
     },
     isOver: () => isOver,
     async relieve() {
@@ -340,7 +363,7 @@ function createWorkers(stage: Stage): Workers {
         expect(crew.leases, 'an operator ended that nobody had struck').toBe(true)
         return
       }
-      one.process.signal(crew.signal)
+      tell()
       expect(await one.process.exited).toBe(crew.signal === 'SIGKILL' ? 'SIGKILL' : 0)
       if (crew.signal === 'SIGKILL') return
       const lease = await home.find('leases', LEASE)

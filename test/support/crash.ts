@@ -227,7 +227,7 @@ async function openSite({ rest, connect, labels, namespace: given }: SceneDeps) 
     vaultName,
     vaults,
     labels,
-    anotherVault: () => open(`${namespace}-more`),
+    anotherVault: () => open(`${namespace}-${vaults.size}`),
     item(name: string, title: string, { spec, type, ...metadata }: ItemOptions = {}) {
       return cluster.create('items', {
         metadata: { name, ...metadata, labels: { ...labels, ...metadata.labels } },
@@ -322,13 +322,15 @@ function createStops({ strikes, random }: Order, { freezes, onStrike }: SceneDep
     read(label: string, response: ServerResponse): boolean {
       reads.push(label)
       if (!isHere(label)) return false
+      // The list of vaults is read for others, too, so they get it.
+      const isShared = label === VAULTS || !freezes
       switch (strike?.position) {
         case 'before':
           hit()
-          // The list of vaults is read for others, too.
-          return freezes && label !== VAULTS
+          return !isShared
         case 'committed':
-          cutInHalf(response, hit)
+          if (isShared) hit()
+          else cutInHalf(response, hit)
           return false
         default:
           response.on('finish', hit)

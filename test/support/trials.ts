@@ -26,7 +26,7 @@ const TRIES = 3
 /** Who may work in an arena. */
 export const CREWS = {
   /** One operator, which dies. */
-  one: { signal: 'SIGKILL', leases: false, replicas: 1, size: 64 },
+  one: { signal: 'SIGKILL', leases: false, replicas: 1, size: 128 },
   /** A leader, which dies, and one that waits for its Lease. */
   pair: { signal: 'SIGKILL', leases: true, replicas: 2, size: 20 },
   /** One operator, which is told to end. */
@@ -213,9 +213,13 @@ export interface PlotPoint extends Strike {
 /** All points of the plots, in the order in which the undisturbed run comes to them. */
 export function momentsOf(points: Points): PlotPoint[] {
   return [...points].flatMap(([plot, ats]) =>
-    ats.flatMap((at) => POSITIONS.map((position) => ({ plot, at, position }))),
+    ats.flatMap((at) => positionsOf(at).map((position) => ({ plot, at, position }))),
   )
 }
+
+/** The list of vaults is not cut: others read it at the same time. */
+const positionsOf = ({ label }: Point) =>
+  POSITIONS.filter((position) => label !== VAULTS || position !== 'committed')
 
 /**
  * Trials in which the successor dies, too, at something that was left to do: all of them for plots
