@@ -221,19 +221,15 @@ async function playRound(
   played: readonly Played[],
 ): Promise<number> {
   for (const { scene } of played) scene.begin()
-  const T = [Date.now()]
   await workers.start()
-  T.push(Date.now())
   const failed = new Set<Played>()
   const fail = (one: Played) => (error: unknown) => {
     failed.add(one)
     one.outcome.reject(error)
   }
   await Promise.all(played.map((one) => one.scene.advance(workers.isOver).catch(fail(one))))
-  T.push(Date.now())
   const isCalm = (one: Played) => one.scene.isCalm() && !failed.has(one)
   await untilStill(played.filter(isCalm), workers.isOver)
-  T.push(Date.now())
   // What comes last may come when all seems to be done.
   const calm = played.filter(isCalm)
   await workers.relieve()
@@ -243,14 +239,6 @@ async function playRound(
     calm.map(async ({ scene, outcome }) => {
       await scene.outcome().then(outcome.resolve, outcome.reject)
     }),
-  )
-  T.push(Date.now())
-  process.stderr.write(
-    `ROUND ${new Date().toISOString().slice(11, 19)} ${crew.size} ${crew.leases} ${crew.signal}: ${played.length} played ${calm.length} calm: ${T.slice(
-      1,
-    )
-      .map((t, n) => ((t - (T[n] ?? 0)) / 1000).toFixed(1))
-      .join(' ')}\n`,
   )
   return calm.length < played.length ? 1 : 0
 }

@@ -99,7 +99,7 @@ export const VAULTS = `${READ}vaults`
 /** What a frozen namespace says to every change. */
 const REFUSED: Answer = { status: 503, body: { kind: 'Status', code: 503, message: 'frozen' } }
 /** Milliseconds between two looks at a state, at least and at most. */
-const LOOK_MS = 150
+const LOOK_MS = 250
 const TICK_MS = 2_000
 const PATIENCE_MS = 240_000
 
