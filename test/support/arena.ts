@@ -304,6 +304,8 @@ function createWorkers(stage: Stage): Workers {
   const { crew, home } = stage
   const workers: Worker[] = []
   const ended: Worker[] = []
+  /** Those of the round before. */
+  const past: Worker[] = []
   const strays: string[] = []
   let leader: Worker | undefined
   let told: Worker | undefined
@@ -359,21 +361,23 @@ function createWorkers(stage: Stage): Workers {
     },
     async judge(secrets) {
       expect(strays).toEqual([])
-      // What was on its way when a process was killed may take a moment longer.
-      for (const { process, proxy } of ended.splice(0, ended.length)) {
+      for (const { process, proxy } of ended) {
         expect(leaksIn({ log: await process.logs() }, secrets)).toEqual([])
         expect(proxy.calls.filter(isDenied).map(labelOf)).toEqual([])
-        await proxy[Symbol.asyncDispose]()
-        await rm(path.dirname(process.logFile), { recursive: true })
       }
+      // What was on its way when a process was killed may take a moment longer.
+      await dismiss(past.splice(0))
+      past.push(...ended.splice(0))
     },
-    async end() {
-      for (const { process, proxy } of [...workers.splice(0), ...ended.splice(0)]) {
-        await process.stop()
-        await proxy[Symbol.asyncDispose]()
-        await rm(path.dirname(process.logFile), { recursive: true })
-      }
-    },
+    end: () => dismiss([...workers.splice(0), ...ended.splice(0), ...past.splice(0)]),
+  }
+}
+
+async function dismiss(workers: readonly Worker[]): Promise<void> {
+  for (const { process, proxy } of workers) {
+    await process.stop()
+    await proxy[Symbol.asyncDispose]()
+    await rm(path.dirname(process.logFile), { recursive: true })
   }
 }
 

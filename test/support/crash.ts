@@ -405,11 +405,12 @@ function expectLawful(calls: readonly Call[]): void {
   expect(restarts.filter((one, n) => restarts.indexOf(one) !== n)).toEqual([])
 }
 
-/** Restarts that took effect, as workload and digests. */
+/** Restarts that took effect, as workload, Secret and digest. */
 function restartsOf(calls: readonly Call[]): string[] {
   return calls.flatMap((call) => {
     const template = (call.body as Partial<KubeObject> | undefined)?.['spec']?.template
-    const restarts = call.method === 'PATCH' && template && isCommitted(call)
-    return restarts ? [`${labelOf(call)} ${JSON.stringify(template)}`] : []
+    if (call.method !== 'PATCH' || !template || !isCommitted(call)) return []
+    const digests = Object.entries(template.metadata?.annotations ?? {})
+    return digests.map(([name, digest]) => `${labelOf(call)} ${name} ${String(digest)}`)
   })
 }
