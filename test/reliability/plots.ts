@@ -212,7 +212,14 @@ export const appears: Scenario = (site) => ({
 /** Somebody makes the Secret immutable, then the item changes. */
 export const immutable: Scenario = (site) => {
   const id = anItem(site, 'db')
-  const isTold = async () => hasReason('SecretImmutable')(await site.cluster.get('items', 'db'))
+  const isTold = async () => {
+    const [item, secret] = [
+      await site.cluster.get('items', 'db'),
+      await site.cluster.get('secrets', 'db'),
+    ]
+    const known = item['status'].secretResourceVersion === secret.metadata.resourceVersion
+    return known && hasReason('SecretImmutable')(item)
+  }
   return {
     prepare: () => site.item('db', 'db'),
     isPrepared: () => ready(site, 'db'),

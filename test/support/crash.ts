@@ -12,7 +12,7 @@ import type { ServerResponse } from 'node:http'
 import { expect } from 'vitest'
 import { collectionPath } from '../../src/kube/resource.ts'
 import type { KubeRest } from '../../src/kube/rest.ts'
-import { type Cluster, clusterOf, type KubeObject, RESOURCES } from './cluster.ts'
+import { type Cluster, clusterOf, condition, type KubeObject, RESOURCES } from './cluster.ts'
 import { contentsOf, endOf, isCommitted } from './ends.ts'
 import { patience, pause, timeout } from './eventually.ts'
 import { type Answer, type Call, changes, type Fate } from './kube-proxy.ts'
@@ -102,6 +102,7 @@ const REFUSED: Answer = { status: 503, body: { kind: 'Status', code: 503, messag
 const LOOK_MS = 250
 const TICK_MS = 2_000
 const PATIENCE_MS = 240_000
+const END_MS = 60_000
 
 /** A trial to be played. */
 export interface Order {
@@ -109,6 +110,8 @@ export interface Order {
   readonly strikes: readonly Strike[]
   /** Uniform in [0, 1), for the time that a request takes; without it, no more than it needs. */
   readonly random?: () => number
+  /** Whether an end is one that is waited for; without it, any. */
+  readonly isEnd?: (end: unknown) => boolean
   /** The lower, the earlier it is played. */
   readonly rank: number
 }
@@ -188,6 +191,9 @@ export async function setScene(order: Order, deps: SceneDeps): Promise<Scene> {
       }
       await stops.until('the plot is done', isDone, ends)
       await stops.until('no restart is owed', () => isPaid(site.cluster), ends)
+      const isEnd = async () => order.isEnd?.(await endOf(site.cluster)) ?? true
+      // Who waits in vain is told so by the judge, who knows what is different.
+      await stops.until('the end is as it should be', isEnd, ends, END_MS).catch(() => undefined)
       if (!ends()) phase = 'calm'
     },
     interrupt() {
@@ -338,8 +344,13 @@ function createStops({ strikes, random }: Order, { freezes, onStrike }: SceneDep
       }
     },
     /** Waits for a state that only the operator's requests bring about, but for garbage. */
-    async until(what: string, holds: () => Promise<boolean>, ends: () => boolean): Promise<void> {
-      const isOver = patience(PATIENCE_MS)
+    async until(
+      what: string,
+      holds: () => Promise<boolean>,
+      ends: () => boolean,
+      ms = PATIENCE_MS,
+    ): Promise<void> {
+      const isOver = patience(ms)
       let failure: unknown
       while (!ends()) {
         const next = changed.promise
@@ -389,8 +400,12 @@ async function foreignOf(cluster: Cluster): Promise<unknown> {
   return [secret.metadata.resourceVersion, workload.metadata.generation]
 }
 
+/** Whether no restart is owed, and no status says that one is. */
 async function isPaid(cluster: Cluster): Promise<boolean> {
-  return (await cluster.list('secrets')).every((secret) => debtOf(secret) === undefined)
+  const secrets = await cluster.list('secrets')
+  if (secrets.some((secret) => debtOf(secret) !== undefined)) return false
+  const items = await cluster.list('items')
+  return items.every((item) => condition(item, 'Restarting')?.status !== 'True')
 }
 
 /** What holds for every request of an operator, whatever happened. */
