@@ -1,40 +1,54 @@
 /**
- * The crash matrix: every request by which the operator changes something, found from a run that
- * nothing disturbs, and every moment in its life at which the operator can die. Whoever comes next
- * leaves exactly what the undisturbed run left: the same data, the same owners, each workload
- * restarted as often, nothing owed, nothing of others touched; and then writes no more.
+ * The crash matrix: every request by which the operator changes something or reads from Connect,
+ * found from runs that nothing disturbs, and every moment in its life at which the operator can die.
+ * Whoever comes next leaves exactly what the undisturbed run left: the same data, the same owners,
+ * each workload restarted as often, nothing owed, nothing of others touched; and then writes no more.
  *
- * A usual run takes a sample. KEYFERRY_CRASH=all takes every point; KEYFERRY_CRASH_SEED changes the
- * sample, KEYFERRY_CRASH_ONLY takes the trials whose name contains it, and KEYFERRY_CRASH_PARALLEL
- * says how many run at a time. KEYFERRY_CRASH_PAIRS and KEYFERRY_SIGTERM_ROUNDS are the samples of
- * A8 and A9, which no run takes whole.
+ * The requests are in `points.golden.txt`; KEYFERRY_CRASH_POINTS=write writes it anew. Each run takes
+ * all of them. The whole programme (KEYFERRY_PROGRAMME=full) takes them several times. From
+ * KEYFERRY_SEED come the order of the trials, and with it who shares a process with whom, the
+ * milliseconds that each request is held up, and the pairs; the moments are the same in all.
+ * KEYFERRY_CRASH_ONLY takes the trials whose name contains it.
  */
-import { describe, expect, test } from 'vitest'
-import type { Point } from '../support/crash.ts'
-import { rounds } from '../support/skip.ts'
+import process from 'node:process'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { applyCrd } from '../support/cluster.ts'
+import { type ControlPlane, startControlPlane } from '../support/control-plane/start.ts'
+import type { Scenario } from '../support/crash.ts'
+import { isFull, SEED, tally } from '../support/gates.ts'
+import { tell } from '../support/skip.ts'
 import {
-  ALL,
-  type Filter,
-  judge,
-  sample,
-  TEST_MS,
+  isRead,
+  momentsOf,
+  openTheatre,
+  pairsOf,
+  type PlotPoint,
+  type Points,
+  pointsOf,
+  readPoints,
+  shuffled,
+  type Theatre,
+  type Trial,
   trialsAt,
-  trialsAtReads,
+  type Verdict,
+  writePoints,
 } from '../support/trials.ts'
-import * as plots from './plots.ts'
+import * as plotsOfSecrets from './plots.ts'
+import * as plotsOfWorkloads from './plots-of-workloads.ts'
 
-const PAIRS = rounds('KEYFERRY_CRASH_PAIRS', ALL ? 300 : 3)
-const SIGTERMS = rounds('KEYFERRY_SIGTERM_ROUNDS', ALL ? 200 : 4)
-/** Trials of each other test in a usual run. */
-const SAMPLE = 3
+const PLOTS: Readonly<Record<string, Scenario>> = { ...plotsOfSecrets, ...plotsOfWorkloads }
+const WRITES = process.env['KEYFERRY_CRASH_POINTS'] === 'write'
+/** Runs of each plot whose common points are written down. */
+const RUNS = 3
+const POINTS: Points = WRITES ? new Map() : await readPoints()
 
-const CLEAN = { failures: [], missed: [] }
-
-const isSecret = ({ label }: Point) => label.includes(' secrets/')
-const isRestart = ({ label }: Point) =>
-  /^PATCH (?:deployments|statefulsets|daemonsets)\//.test(label)
-const isContent = (point: Point) => isSecret(point) && point.nth === 1
-const any: Filter = () => true
+/** Trials in the whole programme at least, which the number of seeds follows from. */
+const WANTED = { kills: 1_500, pairs: 300, leases: 60, told: 200 }
+/** Of each change. */
+const USUAL = { pairs: 16, leases: 4, told: 16 }
+const { pairs: PAIRS, leases: LEASES, told: TOLD } = isFull ? WANTED : USUAL
+/** Milliseconds for which a test may run. */
+const TEST_MS = isFull ? 3_600_000 : 900_000
 
 /**
  * That a type changes and nothing else owes no restart. Who finds the Secret deleted cannot know
@@ -42,79 +56,175 @@ const any: Filter = () => true
  */
 const ONE_TOO_MANY = /^\.workloads\.\d+\.(?:generation: 2, undisturbed 1$|restartedFor\.0: true)/
 
-const { firstStart, change, several, template, typeChange, takeOver, adoption, rename } = plots
-const { retain, itemGone, spoilt, deleted, workloadAsks, workloadLeaves, refused } = plots
+/**
+ * How many of several Secrets share a rollout depends on how soon after each other they are written:
+ * never more than one rollout for each.
+ */
+const SHARED = /^\.workloads\.\d+\.generation: [234], undisturbed [234]$/
 
-describe.concurrent('an operator that dies', { timeout: TEST_MS }, () => {
-  test('A1: at any read of an item, before anything is written', async () => {
-    const trials = await trialsAtReads({ firstStart, change, itemGone })
-    expect(await judge(sample(trials, SAMPLE))).toEqual(CLEAN)
+const first = new Set(['firstStart'])
+const crewOf = ({ plot }: { readonly plot: string }) => (first.has(plot) ? 'first' : 'one')
+
+const isSecret = ({ at }: PlotPoint) => at.label.includes(' secrets/')
+const isRestart = ({ at }: PlotPoint) =>
+  /^PATCH (?:deployments|statefulsets|daemonsets)\//.test(at.label)
+const isContent = (moment: PlotPoint) => isSecret(moment) && moment.at.nth === 1
+const foreignPlots = ['takeOver', 'adoption', 'typeChange']
+const isRestarting = ({ plot }: PlotPoint) =>
+  POINTS.get(plot)?.some((at) => isRestart({ plot, at, position: 'before' }))
+
+/** Each moment is of the first part that it fits. */
+const PARTS: readonly (readonly [string, (moment: PlotPoint) => boolean | undefined])[] = [
+  [
+    'A6, A7: while it takes a Secret over or makes it anew',
+    ({ plot }) => foreignPlots.includes(plot),
+  ],
+  [
+    'A2, A3: round its write of a Secret, before the first restart',
+    (moment) => (isContent(moment) && moment.position !== 'before') || isFirstRestart(moment),
+  ],
+  ['A4, A5: between restarts and after them, until the debt is closed', isRestarting],
+  ['at any other of its writes', () => true],
+]
+
+function isFirstRestart({ plot, at, position }: PlotPoint): boolean {
+  const restarts = POINTS.get(plot)?.filter((one) => isRestart({ plot, at: one, position }))
+  return position === 'before' && restarts?.[0]?.label === at.label
+}
+
+const moments = momentsOf(POINTS)
+const writes = moments.filter(({ at }) => !isRead(at))
+const reads = moments.filter(({ at }) => isRead(at))
+const count = isFull ? Math.max(2, Math.ceil((WANTED.kills - LEASES) / writes.length)) : 1
+const SEEDS = Array.from({ length: count }, (_, n) => SEED + n)
+
+const partOf = (moment: PlotPoint) => PARTS.findIndex(([, fits]) => fits(moment))
+
+/** Every moment, once for each seed. */
+const trialsOf = (all: readonly PlotPoint[]): Trial[] =>
+  SEEDS.flatMap((seed) => all.flatMap((one) => trialsAt([one], { crew: crewOf(one), seed })))
+
+/** Some, of as many plots as there are. */
+function drawn(trials: readonly Trial[], many: number): { trials: Trial[]; spares: Trial[] } {
+  const counts = new Map<string, number>()
+  const ranked = shuffled(trials, SEED).map((trial) => {
+    const rank = (counts.get(trial.plot) ?? 0) + 1
+    counts.set(trial.plot, rank)
+    return { trial, rank }
+  })
+  const all = ranked.toSorted((a, b) => a.rank - b.rank).map(({ trial }) => trial)
+  return { trials: all.slice(0, many), spares: all.slice(many, 3 * many) }
+}
+
+let plane: ControlPlane
+let theatre: Theatre
+
+beforeAll(async () => {
+  tell(`KEYFERRY_SEED=${SEED}`)
+  // Controllers change what the operator changes; they also cost as much as it does.
+  plane = await startControlPlane({ controllers: isFull, apiserverArgs: ['--audit-log-path='] })
+  await applyCrd(plane.kubeconfig)
+  theatre = openTheatre(plane.kubeconfig, {
+    plots: PLOTS,
+    first,
+    tolerated: { typeChange: ONE_TOO_MANY, several: SHARED },
+  })
+})
+
+afterAll(async () => {
+  tell(`${await theatre.strikes()} processes were struck`)
+  await theatre[Symbol.asyncDispose]()
+  await plane.stop()
+})
+
+/** Every trial had its moment, and none broke a promise. */
+async function expectKept(gate: number, what: string, { trials, failures, missed }: Verdict) {
+  await tally({ gate, what, trials, violations: failures.length, seed: SEED })
+  tell(`${what}: ${trials} trials, ${failures.length} failed, ${missed.length} missed`)
+  expect({ failures, missed }).toEqual({ failures: [], missed: [] })
+}
+
+const SIGKILLS = 'points at which a write may die, SIGKILL'
+
+describe.skipIf(WRITES).concurrent('an operator that dies', { timeout: TEST_MS }, () => {
+  test('A9: because it is told to leaves nothing half done and gives the Lease back', async () => {
+    const { trials, spares } = drawn(
+      trialsAt(
+        writes.filter((one) => !first.has(one.plot)),
+        { crew: 'told' },
+      ),
+      TOLD,
+    )
+    await expectKept(
+      1,
+      'namespaces in whose midst it is told to end, SIGTERM',
+      await theatre.judge(trials, spares),
+    )
   })
 
-  test('A2: when its write of a Secret is committed and the answer is lost', async () => {
-    const passes: Filter = (at, position) => isSecret(at) && position === 'committed'
-    const trials = await trialsAt({ firstStart, change, workloadAsks, deleted }, passes)
-    expect(await judge(sample(trials, SAMPLE))).toEqual(CLEAN)
+  test('and whose standby takes the Lease', async () => {
+    const { trials, spares } = drawn(
+      trialsAt(
+        writes.filter((one) => !first.has(one.plot)),
+        { crew: 'pair' },
+      ),
+      LEASES,
+    )
+    await expectKept(
+      1,
+      `${SIGKILLS}, of two replicas with a Lease`,
+      await theatre.judge(trials, spares),
+    )
   })
 
-  test('A3: between its write of a Secret and the first restart', async () => {
-    const passes: Filter = (at, position) =>
-      (isContent(at) && position === 'after') || (isRestart(at) && position === 'before')
-    const trials = await trialsAt({ change, several }, passes)
-    expect(await judge(sample(trials, SAMPLE))).toEqual(CLEAN)
-  })
-
-  test('A4: between two of several restarts', async () => {
-    const passes: Filter = (at, position) => isRestart(at) && position !== 'before'
-    const trials = await trialsAt({ change }, passes)
-    expect(await judge(sample(trials, SAMPLE))).toEqual(CLEAN)
-  })
-
-  test('A5: after the restarts, while it tells of them and closes the debt', async () => {
-    const passes: Filter = (at) => !isRestart(at) && !isContent(at)
-    const trials = await trialsAt({ change, template, several }, passes)
-    expect(await judge(sample(trials, SAMPLE))).toEqual(CLEAN)
-  })
-
-  test('A6: while it takes over a Secret', async () => {
-    const trials = await trialsAt({ takeOver, adoption }, any)
-    expect(await judge(sample(trials, SAMPLE))).toEqual(CLEAN)
-  })
-
-  test('A7: between the deletion and the creation of a Secret whose type changes', async () => {
-    const trials = await trialsAt({ typeChange }, any)
-    const tolerant = trials.map((trial) => ({ ...trial, tolerates: ONE_TOO_MANY }))
-    expect(await judge(sample(tolerant, SAMPLE))).toEqual(CLEAN)
+  test('A1: at any read from Connect', async () => {
+    // Once each; the whole programme before, in the middle of and after the answer.
+    const all = isFull ? trialsAt(reads, { crew: 'one' }) : onceEach(reads)
+    const trials = all.map((trial) => ({ ...trial, crew: crewOf(trial) }) as const)
+    await expectKept(2, 'reads from Connect, SIGKILL', await theatre.judge(trials))
   })
 
   test('A8: and whose successor dies during the recovery', async () => {
-    const singles = await trialsAt({ change, typeChange, takeOver, rename }, any)
-    const pairs = singles.flatMap((first) =>
-      singles
-        .filter(({ plot }) => plot === first.plot)
-        .map(({ strikes }) => ({
-          ...first,
-          ...(first.plot === 'typeChange' ? { tolerates: ONE_TOO_MANY } : {}),
-          strikes: [...first.strikes, ...strikes],
-        })),
+    const { trials, spares } = drawn(
+      pairsOf(POINTS, 'one', SEED).filter((one) => !first.has(one.plot)),
+      PAIRS,
     )
-    expect(await judge(sample(pairs, PAIRS, true))).toEqual(CLEAN)
+    await expectKept(3, 'pairs of crashes', await theatre.judge(trials, spares))
   })
 
-  test('A9: because it is told to leaves nothing half done and gives the Lease back', async () => {
-    const env = { LEADER_ELECTION: 'true' }
-    const kills = await trialsAt({ firstStart, change, typeChange, takeOver, rename }, any)
-    const trials = kills.map((trial) => ({
-      ...trial,
-      env,
-      strikes: trial.strikes.map((strike) => ({ ...strike, signal: 'SIGTERM' as const })),
-    }))
-    expect(await judge(sample(trials, SIGTERMS, true))).toEqual(CLEAN)
+  test.each(PARTS.map(([name], n) => [name, n] as const))('%s', async (name, n) => {
+    const trials = trialsOf(writes.filter((one) => partOf(one) === n))
+    await expectKept(1, `${SIGKILLS}, ${name}`, await theatre.judge(trials))
+  })
+})
+
+/** One moment of each read. */
+function onceEach(all: readonly PlotPoint[]): Trial[] {
+  const seen = new Set<string>()
+  return shuffled(trialsAt(all, { crew: 'one' }), SEED).filter(({ plot, strikes: [strike] }) => {
+    const key = `${plot} ${strike?.at.label} ${strike?.at.nth}`
+    return !seen.has(key) && seen.add(key)
+  })
+}
+
+describe('the points of the matrix', { timeout: TEST_MS }, () => {
+  test.skipIf(!WRITES)('are written down', async () => {
+    const runs: Record<string, Awaited<ReturnType<Theatre['again']>>[]> = {}
+    for (let n = 0; n < RUNS; n += 1) {
+      const names = Object.keys(PLOTS)
+      const outcomes = await Promise.all(names.map((name) => theatre.again(name)))
+      names.forEach((name, at) => (runs[name] ??= []).push(...outcomes.slice(at, at + 1)))
+    }
+    await writePoints(runs)
+    expect(new Set((await readPoints()).keys())).toEqual(new Set(Object.keys(PLOTS)))
   })
 
-  test('at any other of its writes', async () => {
-    const others = { firstStart, rename, retain, itemGone, spoilt, deleted }
-    const trials = await trialsAt({ ...others, workloadAsks, workloadLeaves, refused }, any)
-    expect(await judge(sample(trials, 2 * SAMPLE))).toEqual(CLEAN)
+  test.skipIf(WRITES)('are all that undisturbed runs have', async () => {
+    const fresh = Object.keys(PLOTS).map(async (plot) => {
+      const known = new Set(POINTS.get(plot)?.map(({ label }) => label))
+      const found = pointsOf(await theatre.undisturbed(plot)).map(({ label }) => label)
+      return found.filter((label) => !known.has(label)).map((label) => `${plot}: ${label}`)
+    })
+    expect((await Promise.all(fresh)).flat()).toEqual([])
   })
 })

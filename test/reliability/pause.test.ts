@@ -1,11 +1,11 @@
 /**
  * A leader that is paused, as by SIGSTOP or a machine that swaps, and wakes when another one leads:
- * nothing that it still wanted to write has an effect. KEYFERRY_HA_ROUNDS says how often, and
- * KEYFERRY_HA_PAIRS how many pairs of replicas do it at the same time.
+ * nothing that it still wanted to write has an effect.
  */
 import { expect, test } from 'vitest'
 import { brief, lateRequests, lateWrites } from '../support/audit.ts'
 import { pause } from '../support/eventually.ts'
+import { isFull } from '../support/gates.ts'
 import {
   expectOneRestartPerContent,
   judge,
@@ -15,11 +15,11 @@ import {
   startReplica,
   untilLeads,
 } from '../support/replicas.ts'
-import { rounds, tell } from '../support/skip.ts'
+import { tell } from '../support/skip.ts'
 import { setStage } from '../support/stage.ts'
 
-const ROUNDS = rounds('KEYFERRY_HA_ROUNDS', 6)
-const PAIRS = Math.min(ROUNDS, rounds('KEYFERRY_HA_PAIRS', 3))
+/** How often, and how many pairs of replicas do it at the same time. */
+const [ROUNDS, PAIRS] = isFull ? [200, 8] : [6, 3]
 const PAUSE_MS = 20_000
 /** Within it a leader is in the middle of what a burst gives it to do. */
 const BUSY_MS = 150

@@ -1,85 +1,54 @@
 /**
- * What the crash matrix interrupts: each plot once, from the first write to the last.
+ * What the crash matrix interrupts: each plot once, from the first write to the last. Here something
+ * happens to a resource or to its Secret.
  */
-import { hasReason, isReady, type KubeObject, textsOf } from '../support/cluster.ts'
-import { CANARY, type Scenario } from '../support/crash.ts'
+import { hasReason } from '../support/cluster.ts'
+import { CANARY, FOREIGN, type Scenario } from '../support/crash.ts'
 import { aWorkload, digestOf, OPTED_IN, restartedFor, usesAsEnv } from '../support/restarts.ts'
-import type { Stage } from '../support/stage.ts'
+import {
+  anAsker,
+  anItem,
+  drift,
+  edited,
+  fieldsOf,
+  hasPassword,
+  isRolledOut,
+  NONE,
+  ready,
+  withUsers,
+} from './props.ts'
 
 const FINALIZER = 'onepassword.com/finalizer.secret'
-const NONE = { replicas: 0 }
-/** Deployments that use one Secret. */
-const FIVE = ['web-1', 'web-2', 'web-3', 'web-4', 'web-5']
-const fieldsOf = (value: string) => [
-  { label: 'username', value: `${CANARY}user` },
-  { label: 'password', value: `${CANARY}${value}` },
-]
-
-const anItem = ({ connect, vault }: Stage, title: string) =>
-  connect.add(vault, { title, fields: fieldsOf('one') })
-
-const ready = async ({ cluster }: Stage, name: string) => {
-  const item = await cluster.find('items', name)
-  return item !== undefined && isReady(item)
-}
-
-const hasPassword = (secret: KubeObject | undefined, value: string) =>
-  secret !== undefined && textsOf(secret)['password'] === `${CANARY}${value}`
-
-async function withUsers(stage: Stage, name: string): Promise<void> {
-  const { cluster } = stage
-  await stage.item(name, name, { annotations: OPTED_IN })
-  for (const user of FIVE) {
-    await cluster.create('deployments', aWorkload(user, usesAsEnv(name), { spec: NONE }))
-  }
-  const stateful = { ...NONE, serviceName: 'db' }
-  await cluster.create('statefulsets', aWorkload('store', usesAsEnv(name), { spec: stateful }))
-  await cluster.create('daemonsets', aWorkload('agent', usesAsEnv(name)))
-}
-
-/** Whether the resource is ready, the Secret has the value and its users run with it. */
-async function isRolledOut(stage: Stage, name: string, value: string): Promise<boolean> {
-  const { cluster } = stage
-  const secret = await cluster.find('secrets', name)
-  if (!hasPassword(secret, value) || !(await ready(stage, name))) return false
-  const workloads = await Promise.all([
-    ...FIVE.map((user) => cluster.get('deployments', user)),
-    cluster.get('statefulsets', 'store'),
-    cluster.get('daemonsets', 'agent'),
-  ])
-  const digest = digestOf(secret as KubeObject)
-  return workloads.every((workload) => restartedFor(workload).includes(digest))
-}
 
 /** The first start of an installation, with a resource there already. */
-export const firstStart: Scenario = (stage) => ({
+export const firstStart: Scenario = (site) => ({
   async prepare() {
-    anItem(stage, 'db')
-    await stage.item('db', 'db')
+    anItem(site, 'db')
+    await site.item('db', 'db')
   },
-  isDone: () => ready(stage, 'db'),
+  isDone: () => ready(site, 'db'),
 })
 
 /** An item changes, and seven workloads use its Secret. */
-export const change: Scenario = (stage) => {
-  const id = anItem(stage, 'db')
+export const change: Scenario = (site) => {
+  const id = anItem(site, 'db')
   return {
-    prepare: () => withUsers(stage, 'db'),
-    isPrepared: () => ready(stage, 'db'),
-    act: () => stage.connect.set(id, 'password', `${CANARY}two`),
-    isDone: () => isRolledOut(stage, 'db', 'two'),
+    prepare: () => withUsers(site, 'db'),
+    isPrepared: () => ready(site, 'db'),
+    act: () => site.connect.set(id, 'password', `${CANARY}two`),
+    isDone: () => isRolledOut(site, 'db', 'two'),
   }
 }
 
 /** What the former operator left: its annotations and its finalizers. */
-export const takeOver: Scenario = (stage) => {
-  const { cluster, vault } = stage
-  const id = anItem(stage, 'db')
+export const takeOver: Scenario = (site) => {
+  const { cluster, vault } = site
+  const id = anItem(site, 'db')
   return {
     async prepare() {
       const item = await cluster.create('items', {
-        metadata: { name: 'db', finalizers: [FINALIZER] },
-        spec: { itemPath: 'vaults/Production/items/db' },
+        metadata: { name: 'db', finalizers: [FINALIZER], labels: site.labels },
+        spec: { itemPath: `vaults/${site.vaultName}/items/db` },
       })
       const annotations = {
         'operator.1password.io/item-path': `vaults/${vault}/items/${id}`,
@@ -95,51 +64,32 @@ export const takeOver: Scenario = (stage) => {
       const { metadata: web } = user
       await cluster.create('deployments', {
         ...user,
-        metadata: { ...web, finalizers: [FINALIZER] },
+        metadata: { ...web, finalizers: [FINALIZER], labels: site.labels },
       })
     },
     async isDone() {
       const web = await cluster.get('deployments', 'web')
       const item = await cluster.get('items', 'db')
       const free = [web, item].every(({ metadata }) => !metadata.finalizers?.length)
-      return free && (await ready(stage, 'db'))
+      return free && (await ready(site, 'db'))
     },
   }
 }
 
 /** A Secret of somebody who gives it away, with other content. */
-export const adoption: Scenario = (stage) => ({
+export const adoption: Scenario = (site) => ({
   async prepare() {
-    anItem(stage, 'db')
-    await stage.cluster.create('secrets', {
+    anItem(site, 'db')
+    await site.cluster.create('secrets', {
       metadata: { name: 'db', annotations: { 'keyferry.dev/adopt': 'true' }, labels: { a: 'b' } },
       stringData: { password: `${CANARY}theirs`, extra: `${CANARY}extra` },
     })
     const user = aWorkload('web', usesAsEnv('db'), { spec: NONE })
-    await stage.cluster.create('deployments', user)
-    await stage.item('db', 'db', { spec: { existingSecret: 'Adopt' }, annotations: OPTED_IN })
+    await site.cluster.create('deployments', user)
+    await site.item('db', 'db', { spec: { existingSecret: 'Adopt' }, annotations: OPTED_IN })
   },
-  isDone: () => ready(stage, 'db'),
+  isDone: () => ready(site, 'db'),
 })
-
-/** A resource changes, whose Secret a workload uses. */
-function edited(
-  patch: object,
-  isDone: (stage: Stage) => Promise<boolean>,
-  spec: Record<string, unknown> = {},
-): Scenario {
-  return (stage) => ({
-    async prepare() {
-      anItem(stage, 'db')
-      await stage.item('db', 'db', { annotations: OPTED_IN, spec })
-      const user = aWorkload('web', usesAsEnv('db'), { spec: NONE })
-      await stage.cluster.create('deployments', user)
-    },
-    isPrepared: () => ready(stage, 'db'),
-    act: () => stage.cluster.patch('items', 'db', patch),
-    isDone: async () => (await ready(stage, 'db')) && isDone(stage),
-  })
-}
 
 const BASIC = 'kubernetes.io/basic-auth'
 
@@ -149,16 +99,16 @@ export const typeChange = edited({ type: BASIC }, async ({ cluster }) => {
 })
 
 /** The Secret gets another name, and nobody uses the old one. */
-export const rename: Scenario = (stage) => ({
+export const rename: Scenario = (site) => ({
   async prepare() {
-    anItem(stage, 'db')
-    await stage.item('db', 'db')
+    anItem(site, 'db')
+    await site.item('db', 'db')
   },
-  isPrepared: () => ready(stage, 'db'),
-  act: () => stage.cluster.patch('items', 'db', { spec: { secretName: 'db-new' } }),
+  isPrepared: () => ready(site, 'db'),
+  act: () => site.cluster.patch('items', 'db', { spec: { secretName: 'db-new' } }),
   async isDone() {
-    const old = await stage.cluster.find('secrets', 'db')
-    return old === undefined && (await ready(stage, 'db'))
+    const old = await site.cluster.find('secrets', 'db')
+    return old === undefined && (await ready(site, 'db'))
   },
 })
 
@@ -168,49 +118,31 @@ export const retain = edited({ spec: { deletionPolicy: 'Retain' } }, async ({ cl
 })
 
 /** A key of the resource's own comes, and a workload uses the Secret. */
-export const template = edited(
-  { spec: { data: { URL: 'db://{{ op://Production/db/password | urlencode }}' } } },
-  async ({ cluster }) => {
+export const template: Scenario = (site) => {
+  const URL = `db://{{ op://${site.vaultName}/db/password | urlencode }}`
+  return edited({ spec: { data: { URL } } }, async ({ cluster }) => {
     const [secret, web] = [
       await cluster.get('secrets', 'db'),
       await cluster.get('deployments', 'web'),
     ]
     return restartedFor(web).includes(digestOf(secret))
-  },
-)
+  })(site)
+}
 
 /** The item goes, and the Secret is to go with it. */
-export const itemGone: Scenario = (stage) => {
-  const id = anItem(stage, 'db')
+export const itemGone: Scenario = (site) => {
+  const id = anItem(site, 'db')
   return {
-    prepare: () => stage.item('db', 'db', { spec: { onItemMissing: 'Delete' } }),
-    isPrepared: () => ready(stage, 'db'),
-    act: () => stage.connect.remove(id),
+    prepare: () => site.item('db', 'db', { spec: { onItemMissing: 'Delete' } }),
+    isPrepared: () => ready(site, 'db'),
+    act: () => site.connect.remove(id),
     async isDone() {
-      const { cluster } = stage
+      const { cluster } = site
       const [item, secret] = [await cluster.get('items', 'db'), await cluster.find('secrets', 'db')]
       const told = hasReason('ItemNotFound')(item) && item['status'].digest === undefined
       return secret === undefined && told
     },
   }
-}
-
-/** Somebody spoils a Secret, or deletes it. */
-export function drift(spoil: (stage: Stage) => Promise<unknown>): Scenario {
-  return (stage) => ({
-    prepare() {
-      anItem(stage, 'db')
-      return withUsers(stage, 'db')
-    },
-    isPrepared: () => ready(stage, 'db'),
-    act: () => spoil(stage),
-    async isDone() {
-      const { cluster } = stage
-      const [item, secret] = [await cluster.get('items', 'db'), await cluster.find('secrets', 'db')]
-      const known = item['status'].secretResourceVersion === secret?.metadata.resourceVersion
-      return known && hasPassword(secret, 'one') && isReady(item)
-    },
-  })
 }
 
 const SPOILT = { password: Buffer.from('spoilt').toString('base64') }
@@ -219,69 +151,111 @@ export const spoilt = drift(({ cluster }) => cluster.patch('secrets', 'db', { da
 /** See {@link drift}. */
 export const deleted = drift(({ cluster }) => cluster.delete('secrets', 'db'))
 
-const ASKS = {
-  'operator.1password.io/item-path': 'vaults/Production/items/db',
-  'operator.1password.io/item-name': 'db',
-}
-
 /** A workload asks for a Secret. */
-export const workloadAsks: Scenario = (stage) => ({
+export const workloadAsks: Scenario = (site) => ({
   prepare() {
-    anItem(stage, 'db')
-    const user = aWorkload('web', usesAsEnv('db'), { spec: NONE, annotations: ASKS })
-    return stage.cluster.create('deployments', user)
+    anItem(site, 'db')
+    return site.cluster.create('deployments', anAsker(site, 'web'))
   },
-  isDone: async () => hasPassword(await stage.cluster.find('secrets', 'db'), 'one'),
+  isDone: async () => hasPassword(await site.cluster.find('secrets', 'db'), 'one'),
 })
 
 /** The only workload that asked for a Secret does so no more. */
-export const workloadLeaves: Scenario = (stage) => ({
-  ...workloadAsks(stage),
-  isPrepared: async () => hasPassword(await stage.cluster.find('secrets', 'db'), 'one'),
+export const workloadLeaves: Scenario = (site) => ({
+  ...workloadAsks(site),
+  isPrepared: async () => hasPassword(await site.cluster.find('secrets', 'db'), 'one'),
   act: () =>
-    stage.cluster.patch('deployments', 'web', {
+    site.cluster.patch('deployments', 'web', {
       metadata: { annotations: { 'operator.1password.io/item-name': null } },
     }),
-  isDone: async () => (await stage.cluster.find('secrets', 'db')) === undefined,
+  isDone: async () => (await site.cluster.find('secrets', 'db')) === undefined,
 })
 
 /** Two resources that cannot have their Secrets. */
-export const refused: Scenario = (stage) => ({
+export const refused: Scenario = (site) => ({
   async prepare() {
-    anItem(stage, 'db')
-    await stage.item(FOREIGN, 'db')
-    await stage.item('picky', 'db', { spec: { requiredKeys: ['absent'] } })
+    anItem(site, 'db')
+    await site.item(FOREIGN, 'db')
+    await site.item('picky', 'db', { spec: { requiredKeys: ['absent'] } })
   },
   async isDone() {
-    const { cluster } = stage
+    const { cluster } = site
     const [one, two] = [await cluster.get('items', FOREIGN), await cluster.get('items', 'picky')]
     return hasReason('NotOurSecret')(one) && hasReason('MissingKeys')(two)
   },
 })
 
-const FOREIGN = 'foreign'
+/** The Secret's owner is taken off it. */
+export const disowned = drift(({ cluster }) =>
+  cluster.patch('secrets', 'db', { metadata: { ownerReferences: null } }),
+)
 
-/** Three Secrets change at once, and one workload uses them all. */
-export const several: Scenario = (stage) => {
-  const names = ['a', 'b', 'c']
-  const ids = names.map((name) => anItem(stage, name))
-  const { cluster, connect } = stage
+/** Two resources ask for one Secret. */
+export const claimedTwice: Scenario = (site) => ({
+  async prepare() {
+    for (const name of ['one', 'two']) anItem(site, name)
+    await site.item('one', 'one', { spec: { secretName: 'shared' } })
+  },
+  isPrepared: () => ready(site, 'one'),
+  act: () => site.item('two', 'two', { spec: { secretName: 'shared' } }),
+  isDone: async () => hasReason('SecretClaimedTwice')(await site.cluster.get('items', 'two')),
+})
+
+/** A resource is there before its item. */
+export const appears: Scenario = (site) => ({
+  prepare: () => site.item('db', 'db'),
+  isPrepared: async () => hasReason('ItemNotFound')(await site.cluster.get('items', 'db')),
+  act: () => anItem(site, 'db'),
+  isDone: () => ready(site, 'db'),
+})
+
+/** Somebody makes the Secret immutable, then the item changes. */
+export const immutable: Scenario = (site) => {
+  const id = anItem(site, 'db')
+  const isTold = async () => {
+    const [item, secret] = [
+      await site.cluster.get('items', 'db'),
+      await site.cluster.get('secrets', 'db'),
+    ]
+    const known = item['status'].secretResourceVersion === secret.metadata.resourceVersion
+    return known && hasReason('SecretImmutable')(item)
+  }
   return {
-    async prepare() {
-      for (const name of names) await stage.item(name, name, { annotations: OPTED_IN })
-      const envFrom = names.map((name) => ({ secretRef: { name } }))
-      const containers = [{ name: 'app', image: 'example.invalid/app', envFrom }]
-      await cluster.create('deployments', aWorkload('web', { containers }, { spec: NONE }))
+    prepare: () => site.item('db', 'db'),
+    isPrepared: () => ready(site, 'db'),
+    async act() {
+      await site.cluster.patch('secrets', 'db', { immutable: true })
+      site.connect.set(id, 'password', `${CANARY}two`)
     },
-    isPrepared: async () =>
-      (await Promise.all(names.map((name) => ready(stage, name)))).every(Boolean),
-    act: () => ids.map((id) => connect.set(id, 'password', `${CANARY}two`)),
-    async isDone() {
-      const restarted = restartedFor(await cluster.get('deployments', 'web'))
-      const secrets = await Promise.all(names.map((name) => cluster.get('secrets', name)))
-      return secrets.every(
-        (secret) => hasPassword(secret, 'two') && restarted.includes(digestOf(secret)),
-      )
-    },
+    isDone: isTold,
   }
 }
+
+/** A resource whose Secret outlives it is deleted and made again. */
+export const takenBack: Scenario = (site) => {
+  const make = () => site.item('db', 'db', { spec: { deletionPolicy: 'Retain' } })
+  return {
+    prepare() {
+      anItem(site, 'db')
+      return make()
+    },
+    isPrepared: () => ready(site, 'db'),
+    async act() {
+      await site.cluster.delete('items', 'db')
+      await make()
+    },
+    isDone: () => ready(site, 'db'),
+  }
+}
+
+/** Labels and annotations that the Secret is to have change. */
+export const relabelled = edited(
+  {
+    metadata: { labels: { team: 'a' } },
+    spec: { secretMetadata: { annotations: { 'example.com/team': 'a' } } },
+  },
+  async ({ cluster }) => {
+    const { labels, annotations } = (await cluster.get('secrets', 'db')).metadata
+    return labels?.['team'] === 'a' && annotations?.['example.com/team'] === 'a'
+  },
+)

@@ -1,22 +1,25 @@
 /**
- * Kills an operator at one exact request, lets the next one finish the work, and compares what is
- * left behind with a run that nothing disturbed.
+ * One trial of the crash matrix: a plot in a namespace of its own, what the operator asks for there,
+ * and the moment at which that is the last thing it did.
+ *
+ * A process works many namespaces, and each is to die at another moment of its own. So a namespace
+ * whose moment has come is frozen: of what the process still wants to change there, nothing reaches
+ * the API server any more. When every namespace has had its moment the process is killed, and in
+ * each there is exactly what a process leaves that dies at that moment.
  */
-import { expect, inject } from 'vitest'
-import type { Kind, KubeObject } from './cluster.ts'
-import { eventually, pause } from './eventually.ts'
-import { type Call, changes, type Fate, type KubeProxy, startKubeProxy } from './kube-proxy.ts'
-import type { OperatorProcess } from './operator.ts'
-import {
-  aWorkload,
-  debtOf,
-  digestOf,
-  MOVER,
-  moveCachesOnce,
-  restartedFor,
-  usesAsEnv,
-} from './restarts.ts'
-import { setStage, type Stage } from './stage.ts'
+import { randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { expect } from 'vitest'
+import { collectionPath } from '../../src/kube/resource.ts'
+import type { KubeRest } from '../../src/kube/rest.ts'
+import { type Cluster, clusterOf, condition, type KubeObject, RESOURCES } from './cluster.ts'
+import { contentsOf, endOf, isCommitted } from './ends.ts'
+import { patience, pause, timeout } from './eventually.ts'
+import { type Answer, type Call, changes, type Fate } from './kube-proxy.ts'
+import { leaksIn, toldIn } from './leaks.ts'
+import { aWorkload, debtOf, usesAsEnv } from './restarts.ts'
+import type { ScriptedConnect } from './scripted-connect.ts'
+import type { ItemOptions } from './stage.ts'
 
 /** Something that happens to a cluster and that a crash may interrupt. */
 export interface Plot {
@@ -30,16 +33,34 @@ export interface Plot {
   isDone(): Promise<boolean>
 }
 
-/** A plot on a stage of its own. */
-export type Scenario = (stage: Stage) => Plot
+/** Where a plot is played. */
+export interface Site {
+  readonly cluster: Cluster
+  readonly connect: ScriptedConnect
+  /** A vault that no other site has. */
+  readonly vault: string
+  readonly vaultName: string
+  /** By which the operator knows what it serves. */
+  readonly labels: Readonly<Record<string, string>>
+  /** One more vault. */
+  anotherVault(): { readonly id: string; readonly name: string }
+  /** A resource for an item of the vault. */
+  item(name: string, title: string, more?: ItemOptions): Promise<KubeObject>
+}
 
-/** Where in the life of a request the operator is struck. */
+/** A plot on a site of its own. */
+export type Scenario = (site: Site) => Plot
+
+/**
+ * Where in the life of a request the operator is struck: before it is sent, when it is committed and
+ * the answer is lost, after the answer. Of a read the second is in the middle of the answer.
+ */
 export type Position = 'before' | 'committed' | 'after'
 
-/** Before it is sent, committed with the answer lost, after the answer. */
+/** All of them. */
 export const POSITIONS: readonly Position[] = ['before', 'committed', 'after']
 
-/** One request that changes something, named so that other runs have it too. */
+/** One request, named so that other runs have it too. */
 export interface Point {
   readonly label: string
   /** Which of the requests with this label; the first is 1. */
@@ -48,169 +69,312 @@ export interface Point {
 
 /** What is done to the operator, and when. */
 export interface Strike {
-  readonly at: Point | { readonly connectRead: number }
+  readonly at: Point
   readonly position: Position
-  readonly signal: 'SIGKILL' | 'SIGTERM'
 }
 
 /** What a run left behind. */
 export interface Outcome {
-  /** Requests of the operators since the plot began. */
+  /** Requests of the operators since the plot began, by which something was to change. */
   readonly calls: readonly Call[]
-  /** Reads that the operators asked of Connect since then. */
-  readonly reads: number
-  /** The state of the cluster, without what differs between any two runs. */
+  /** Reads that the operators asked of Connect since then, until the plot was done. */
+  readonly reads: readonly string[]
+  /** The state of the namespace, without what differs between any two runs. */
   readonly end: unknown
+  /** The contents that its Secrets had. */
+  readonly contents: unknown
   /** How many of the strikes came. */
   readonly struck: number
 }
 
 /** Begins every value: it must be nowhere but in Secrets. */
 export const CANARY = 'canary-'
-const FOREIGN = 'foreign'
-const STILL_MS = 3_000
+/** Name of what belongs to others. */
+export const FOREIGN = 'foreign'
+/** How the reads of Connect are labelled. */
+export const READ = 'READ '
+/** The only read that is not about one vault. */
+export const VAULTS = `${READ}vaults`
 
-/** Runs a plot; each strike hits the operator that the one before left behind. */
-export async function perform(
-  scenario: Scenario,
-  strikes: readonly Strike[] = [],
-  env: Readonly<Record<string, string>> = {},
-): Promise<Outcome> {
-  await using stage = await setStage()
-  await using proxy = await startKubeProxy(inject('kubeconfig'))
-  const kubeconfig = await proxy.kubeconfigFor(inject('kubeconfig'))
-  const ended = new Set<OperatorProcess>()
-  const start = async () => {
-    const one = await stage.operator({ KUBECONFIG: kubeconfig, ...env })
-    void one.exited.then(() => ended.add(one))
-    return one
-  }
-  const plot = scenario(stage)
-  const foreign = await bystanders(stage)
+/** What a frozen namespace says to every change. */
+const REFUSED: Answer = { status: 503, body: { kind: 'Status', code: 503, message: 'frozen' } }
+/** Milliseconds between two looks at a state, at least and at most. */
+const LOOK_MS = 250
+const TICK_MS = 2_000
+const PATIENCE_MS = 240_000
+const END_MS = 60_000
+
+/** A trial to be played. */
+export interface Order {
+  readonly scenario: Scenario
+  readonly strikes: readonly Strike[]
+  /** Uniform in [0, 1), for the time that a request takes; without it, no more than it needs. */
+  readonly random?: () => number
+  /** Whether an end is one that is waited for; without it, any. */
+  readonly isEnd?: (end: unknown) => boolean
+  /** The lower, the earlier it is played. */
+  readonly rank: number
+}
+
+/** What a scene stands on. */
+export interface SceneDeps {
+  readonly rest: KubeRest
+  readonly connect: ScriptedConnect
+  readonly labels: Readonly<Record<string, string>>
+  /** Of the plot; a new one without. */
+  readonly namespace?: string
+  /** Whether a namespace is frozen when its moment has come. */
+  readonly freezes: boolean
+  /** Called when a moment has come. */
+  readonly onStrike: () => void
+}
+
+/** See the head of this file. */
+export interface Scene {
+  readonly namespace: string
+  /** Whether a vault is its own. */
+  hasVault(id: string): boolean
+  /** What befalls a request for this namespace. */
+  fate(call: Call): Fate | undefined
+  /** A read of Connect; true: it is never answered. */
+  read(label: string, response: ServerResponse): boolean
+  /** Before a process starts: the next strike waits for it. */
+  begin(): void
+  /** Resolves when the moment has come, when all is done, or when `isOver`. */
+  advance(isOver: () => boolean): Promise<void>
+  /** The process has ended: what was under way was interrupted. */
+  interrupt(): void
+  /** Whether all is done, and no strike has come since the last start. */
+  isCalm(): boolean
+  /** Changes that the operator asked for so far. */
+  moves(): number
+  /** Judges what holds whatever happened, and gives what is left. */
+  outcome(): Promise<Outcome>
+  /** Takes everything away. */
+  leave(): Promise<void>
+}
+
+/** Sets a scene: a namespace with what belongs to others in it, and what the plot needs. */
+export async function setScene(order: Order, deps: SceneDeps): Promise<Scene> {
+  const site = await openSite(deps)
+  const plot = order.scenario(site)
+  const foreign = await bystanders(site.cluster)
   await plot.prepare()
-  const gate = Promise.withResolvers<void>()
-  // Until then the operator has its caches, but no key to work with.
-  if (!plot.isPrepared) proxy.fate = (call) => holdKey(call, gate.promise)
-  let operator = await start()
-  /** One that lost its Lease while the machine stood still ends; its Deployment starts it again. */
-  const revive = async () => {
-    if (!ended.has(operator)) return
-    expect(env['LEADER_ELECTION'], 'an operator ended that nobody had struck').toBe('true')
-    operator = await start()
+  const stops = createStops(order, deps)
+  let phase: 'fresh' | 'playing' | 'calm' = plot.isPrepared ? 'fresh' : 'playing'
+  let began = 0
+  let done: readonly string[] | undefined
+  const isDone = async () => {
+    const isIt = await plot.isDone()
+    if (isIt) done ??= [...stops.reads]
+    return isIt
   }
-  const { isPrepared } = plot
-  if (isPrepared) {
-    await eventually('the plot is prepared', async () => {
-      await revive()
-      return isPrepared()
-    })
+  return {
+    namespace: site.cluster.namespace,
+    hasVault: site.vaults.has.bind(site.vaults),
+    fate: stops.fate,
+    read: (label, response) => phase !== 'fresh' && stops.read(label, response),
+    begin() {
+      if (phase === 'fresh') return
+      phase = 'playing'
+      stops.arm()
+    },
+    async advance(isOver) {
+      const ends = () => stops.isStruck() || isOver()
+      if (phase === 'fresh' && plot.isPrepared) {
+        await stops.until('the plot is prepared', plot.isPrepared, ends)
+        if (ends()) return
+        began = stops.calls.length
+        phase = 'playing'
+        stops.arm()
+        await plot.act?.()
+      }
+      await stops.until('the plot is done', isDone, ends)
+      await stops.until('no restart is owed', () => isPaid(site.cluster), ends)
+      const isEnd = async () => order.isEnd?.(await endOf(site.cluster)) ?? true
+      // Who waits in vain is told so by the judge, who knows what is different.
+      await stops.until('the end is as it should be', isEnd, ends, END_MS).catch(() => undefined)
+      if (!ends()) phase = 'calm'
+    },
+    interrupt() {
+      if (phase === 'playing') stops.interrupt()
+    },
+    isCalm: () => phase === 'calm' && !stops.isStruck(),
+    moves: () => stops.calls.length,
+    async outcome() {
+      const { cluster, connect } = site
+      expect(await foreignOf(cluster)).toEqual(foreign)
+      expectLawful(stops.calls)
+      expect(leaksIn(await toldIn(cluster), connect.secrets)).toEqual([])
+      const calls = stops.calls.slice(began)
+      const end = await endOf(cluster)
+      const contents = contentsOf(calls)
+      return { calls, reads: done ?? [], end, contents, struck: stops.struck() }
+    },
+    leave: () => site.leave(),
   }
-  const began = proxy.calls.length
-  stage.connect.requests.length = 0
-  const struck: Strike[] = []
-  const act = async () => {
-    gate.resolve()
-    await plot.act?.()
+}
+
+async function openSite({ rest, connect, labels, namespace: given }: SceneDeps) {
+  const namespace = given ?? `test-${randomBytes(4).toString('hex')}`
+  const cluster = clusterOf(rest, namespace)
+  if (!given) await cluster.create('namespaces', { metadata: { name: namespace } })
+  const vaults = new Set<string>()
+  const open = (name: string) => {
+    const id = connect.vault(name)
+    vaults.add(id)
+    return { id, name }
   }
-  for (const strike of strikes) {
-    const hit = arm({ stage, proxy, operator: () => operator }, strike)
-    if (strike === strikes[0]) await act()
-    const calm = untilCalm(plot, { stage, proxy, revive, isOver: hit.isStruck })
-    calm.catch(() => undefined)
-    await Promise.race([hit.came, calm])
-    disarm({ stage, proxy })
-    if (!hit.isStruck()) break
-    struck.push(strike)
-    expect(await operator.exited).toBe(strike.signal === 'SIGTERM' ? 0 : 'SIGKILL')
-    operator = await start()
+  const { id: vault, name: vaultName } = open(namespace)
+  return {
+    cluster,
+    connect,
+    vault,
+    vaultName,
+    vaults,
+    labels,
+    anotherVault: () => open(`${namespace}-${vaults.size}`),
+    item(name: string, title: string, { spec, type, ...metadata }: ItemOptions = {}) {
+      return cluster.create('items', {
+        metadata: { name, ...metadata, labels: { ...labels, ...metadata.labels } },
+        ...(type ? { type } : {}),
+        spec: { itemPath: `vaults/${vaultName}/items/${title}`, ...spec },
+      })
+    },
+    async leave() {
+      for (const kind of [
+        'items',
+        'deployments',
+        'statefulsets',
+        'daemonsets',
+        'secrets',
+      ] as const) {
+        const path = collectionPath(RESOURCES[kind], namespace)
+        await rest.send({ method: 'DELETE', path }, timeout(20_000))
+      }
+      for (const id of vaults) connect.removeVault(id)
+    },
   }
-  if (strikes.length === 0) {
-    disarm({ stage, proxy })
-    await act()
+}
+
+/** Milliseconds that a request takes longer at most, by chance. */
+const JITTER_MS = 15
+
+/** Requests of the operator, and the one at which it is struck. */
+function createStops({ strikes, random }: Order, { freezes, onStrike }: SceneDeps) {
+  const calls: Call[] = []
+  const reads: string[] = []
+  let struck = 0
+  let strike: Strike | undefined
+  let seen = 0
+  let isStruck = false
+  /** Requests of a process that was killed have no more effect. */
+  let process = 0
+  let changed = Promise.withResolvers<void>()
+  const move = () => {
+    changed.resolve()
+    changed = Promise.withResolvers<void>()
   }
-  await untilCalm(plot, { stage, proxy, revive, isOver: () => false })
-  const calls = proxy.calls.slice(began)
-  expect(await foreignOf(stage)).toEqual(foreign)
-  expectLawful(stage, proxy.calls)
-  expect(await operator.logs()).not.toContain(CANARY)
+  const hit = () => {
+    if (isStruck) return undefined
+    isStruck = true
+    struck += 1
+    move()
+    onStrike()
+    return freezes ? REFUSED : undefined
+  }
+  const isHere = (label: string) => {
+    if (isStruck || strike?.at.label !== label) return false
+    seen += 1
+    return seen === strike.at.nth
+  }
+  const committed = () => {
+    move()
+    return undefined
+  }
   return {
     calls,
-    reads: stage.connect.requests.length,
-    end: await endOf(stage),
-    struck: struck.length,
+    reads,
+    struck: () => struck,
+    isStruck: () => isStruck,
+    arm() {
+      process += 1
+      strike = strikes[struck]
+      seen = 0
+      isStruck = false
+    },
+    interrupt: () => void hit(),
+    fate(call: Call): Fate | undefined {
+      if (!changes(call)) return undefined
+      calls.push(call)
+      const frozen = () => (isStruck && freezes) || asker !== process
+      const asker = process
+      if (frozen()) return { before: () => REFUSED }
+      const before = async () => {
+        if (random) await pause(random() * JITTER_MS)
+        return frozen() ? REFUSED : undefined
+      }
+      switch (isHere(labelOf(call)) ? strike?.position : undefined) {
+        case 'before':
+          return { before: hit, committed }
+        case 'committed':
+          return { before, committed: () => committed() ?? hit() }
+        case 'after':
+          return { before, committed, after: () => void hit() }
+        case undefined:
+          return { before, committed }
+      }
+    },
+    read(label: string, response: ServerResponse): boolean {
+      reads.push(label)
+      if (!isHere(label)) return false
+      // The list of vaults is read for others, too, so they get it.
+      const isShared = label === VAULTS || !freezes
+      switch (strike?.position) {
+        case 'before':
+          hit()
+          return !isShared
+        case 'committed':
+          if (isShared) hit()
+          else cutInHalf(response, hit)
+          return false
+        default:
+          response.on('finish', hit)
+          return false
+      }
+    },
+    /** Waits for a state that only the operator's requests bring about, but for garbage. */
+    async until(
+      what: string,
+      holds: () => Promise<boolean>,
+      ends: () => boolean,
+      ms = PATIENCE_MS,
+    ): Promise<void> {
+      const isOver = patience(ms)
+      let failure: unknown
+      while (!ends()) {
+        const next = changed.promise
+        const isIt = await holds().catch((error: unknown) => {
+          failure = error
+          return false
+        })
+        if (isIt) return
+        if (isOver()) throw new Error(`it never happened that ${what} (${String(failure)})`)
+        await pause(LOOK_MS)
+        await Promise.race([next, pause(TICK_MS - LOOK_MS)])
+      }
+    },
   }
 }
 
-interface Calm extends Pick<Struck, 'stage' | 'proxy'> {
-  /** Starts the operator again if it has ended by itself. */
-  readonly revive: () => Promise<void>
-  /** Ends the waiting early. */
-  readonly isOver: () => boolean
+/** Sends the first half of an answer; the rest never comes. */
+function cutInHalf(response: ServerResponse, sent: () => unknown): void {
+  response.end = ((body: string | Uint8Array) => {
+    const bytes = Buffer.from(body as string)
+    response.write(bytes.subarray(0, bytes.length / 2), () => sent())
+    return response
+  }) as ServerResponse['end']
 }
-
-/** Waits until the plot is done, no restart is owed, and nothing moves any more. */
-async function untilCalm(plot: Plot, calm: Calm): Promise<void> {
-  await eventually('the plot is done', async () => {
-    if (calm.isOver()) return true
-    await calm.revive()
-    return plot.isDone()
-  })
-  // A debt that was closed untold is looked at once more.
-  do {
-    await untilPaid(calm)
-    await untilStill(calm)
-  } while (!calm.isOver() && (await owing(calm)) > 0)
-}
-
-interface Struck {
-  readonly stage: Stage
-  readonly proxy: KubeProxy
-  /** The one that runs now. */
-  readonly operator: () => OperatorProcess
-}
-
-function arm({ stage, proxy, operator }: Struck, { at, position, signal }: Strike) {
-  const came = Promise.withResolvers<'struck'>()
-  let struck = false
-  const strike = () => {
-    struck = true
-    operator().signal(signal)
-    came.resolve('struck')
-  }
-  // A process that is told to end still gets its answers.
-  const lose = () => {
-    strike()
-    return signal === 'SIGKILL' ? ('drop' as const) : undefined
-  }
-  let seen = 0
-  if ('connectRead' in at) {
-    proxy.fate = undefined
-    stage.connect.intercept = (_request, response) => {
-      seen += 1
-      if (struck || seen !== at.connectRead) return false
-      if (position === 'after') response.on('finish', strike)
-      else strike()
-      return position !== 'after' && signal === 'SIGKILL'
-    }
-  } else {
-    proxy.fate = (call): Fate | undefined => {
-      if (struck || !changes(call) || labelOf(call) !== at.label) return undefined
-      seen += 1
-      if (seen !== at.nth) return undefined
-      if (position === 'after') return { after: strike }
-      return { [position]: lose }
-    }
-  }
-  return { came: came.promise, isStruck: () => struck }
-}
-
-function disarm({ stage, proxy }: Pick<Struck, 'stage' | 'proxy'>): void {
-  proxy.fate = undefined
-  stage.connect.intercept = undefined
-}
-
-const holdKey = ({ path }: Call, gate: Promise<void>): Fate | undefined =>
-  path.endsWith('-digest-key') ? { before: () => gate.then(() => undefined) } : undefined
 
 /** `PUT secrets/db`; an Event by what it tells, because its name is a hash. */
 export function labelOf({ method, path, body }: Call): string {
@@ -220,27 +384,15 @@ export function labelOf({ method, path, body }: Call): string {
   return `${method} ${resource}${rest.join('') || `/${metadata?.name ?? ''}`}`
 }
 
-/** The requests of a run that change something, each by its name. */
-export function pointsOf({ calls }: Outcome): Point[] {
-  const counts = new Map<string, number>()
-  return calls.filter(changes).map((call) => {
-    const label = labelOf(call)
-    const nth = (counts.get(label) ?? 0) + 1
-    counts.set(label, nth)
-    return { label, nth }
-  })
-}
-
-/** What an operator may never touch: a Secret of others, and a workload that opted in and uses it. */
-async function bystanders(stage: Stage): Promise<unknown> {
-  const { cluster } = stage
+/** What somebody else has in the namespace, and what uses it. */
+async function bystanders(cluster: Cluster): Promise<unknown> {
   await cluster.create('secrets', { metadata: { name: FOREIGN }, stringData: { a: 'theirs' } })
   const spec = { replicas: 0 }
   await cluster.create('deployments', aWorkload(FOREIGN, usesAsEnv(FOREIGN), { spec }))
-  return foreignOf(stage)
+  return foreignOf(cluster)
 }
 
-async function foreignOf({ cluster }: Stage): Promise<unknown> {
+async function foreignOf(cluster: Cluster): Promise<unknown> {
   const [secret, workload] = [
     await cluster.get('secrets', FOREIGN),
     await cluster.get('deployments', FOREIGN),
@@ -248,149 +400,32 @@ async function foreignOf({ cluster }: Stage): Promise<unknown> {
   return [secret.metadata.resourceVersion, workload.metadata.generation]
 }
 
-const PAY_MS = 240_000
-const NUDGE_MS = 1_000
-
-async function owing({ stage: { cluster } }: Calm): Promise<number> {
-  return (await cluster.list('secrets')).filter((one) => debtOf(one)).length
-}
-
-/** Waits until no restart is owed any more, in a namespace whose caches of workloads move on. */
-async function untilPaid(calm: Calm): Promise<void> {
-  for (let ms = 0; ms < PAY_MS; ms += NUDGE_MS) {
-    if (calm.isOver()) return
-    await calm.revive()
-    if ((await owing(calm)) === 0) return
-    await moveCachesOnce(calm.stage.cluster, ms)
-    await pause(NUDGE_MS)
-  }
-  throw new Error('a restart is owed for ever')
-}
-
-const KINDS = ['items', 'secrets', 'deployments', 'statefulsets', 'daemonsets'] as const
-
-/** Waits until nothing has moved, and nobody has tried to move anything, for some seconds. */
-async function untilStill({ stage: { cluster }, proxy, isOver }: Calm): Promise<void> {
-  const look = async () => {
-    const all = await Promise.all(['items', 'secrets'].map((kind) => cluster.list(kind as Kind)))
-    const versions = all.flat().map(({ metadata }) => metadata.resourceVersion)
-    return [...versions, proxy.calls.filter(changes).length].join()
-  }
-  await eventually('nothing moves any more', async () => {
-    const before = await look()
-    await pause(STILL_MS)
-    return isOver() || (await look()) === before
-  })
+/** Whether no restart is owed, and no status says that one is. */
+async function isPaid(cluster: Cluster): Promise<boolean> {
+  const secrets = await cluster.list('secrets')
+  if (secrets.some((secret) => debtOf(secret) !== undefined)) return false
+  const items = await cluster.list('items')
+  return items.every((item) => condition(item, 'Restarting')?.status !== 'True')
 }
 
 /** What holds for every request of an operator, whatever happened. */
-function expectLawful({ cluster }: Stage, calls: readonly Call[]): void {
-  const writes = calls.filter((call) => call.method !== 'GET')
-  const own = `/namespaces/${cluster.namespace}/`
-  expect(writes.filter(({ path }) => !path.includes(own)).map(labelOf)).toEqual([])
+function expectLawful(calls: readonly Call[]): void {
   // Who asks for its name learns from the refusal that it is there.
   const others = new RegExp(`(?:secrets|deployments)/${FOREIGN}$`)
-  const touched = writes.filter((call) => isCommitted(call) && others.test(labelOf(call)))
+  const touched = calls.filter((call) => isCommitted(call) && others.test(labelOf(call)))
   expect(touched.map(labelOf)).toEqual([])
-  const told = writes.filter(({ path }) => !path.includes('/secrets'))
+  const told = calls.filter(({ path }) => !path.includes('/secrets'))
   expect(told.filter(({ body }) => JSON.stringify(body).includes(CANARY)).map(labelOf)).toEqual([])
   const restarts = restartsOf(calls)
   expect(restarts.filter((one, n) => restarts.indexOf(one) !== n)).toEqual([])
 }
 
-const isCommitted = ({ status = 0 }: Call) => status >= 200 && status < 300
-
-/** Restarts that took effect, as workload and digests. */
+/** Restarts that took effect, as workload, Secret and digest. */
 function restartsOf(calls: readonly Call[]): string[] {
   return calls.flatMap((call) => {
     const template = (call.body as Partial<KubeObject> | undefined)?.['spec']?.template
-    const restarts = call.method === 'PATCH' && template && isCommitted(call)
-    return restarts ? [`${labelOf(call)} ${JSON.stringify(template)}`] : []
+    if (call.method !== 'PATCH' || !template || !isCommitted(call)) return []
+    const digests = Object.entries(template.metadata?.annotations ?? {})
+    return digests.map(([name, digest]) => `${labelOf(call)} ${name} ${String(digest)}`)
   })
-}
-
-/** The contents that each Secret was given, in order, each once in a row. */
-export function contentsOf({ calls }: Outcome): Record<string, string[]> {
-  const contents: Record<string, string[]> = {}
-  for (const call of calls) {
-    const { data, metadata, type } = (call.body ?? {}) as Partial<KubeObject>
-    const writes = call.path.includes('/secrets') && changes(call) && isCommitted(call)
-    if (!writes || data === undefined || metadata?.name.endsWith('-digest-key')) continue
-    const list = (contents[metadata?.name ?? ''] ??= [])
-    const content = JSON.stringify([type, data])
-    if (list.at(-1) !== content) list.push(content)
-  }
-  return contents
-}
-
-/** Where two ends differ, a line each. */
-export function differences(one: unknown, other: unknown, at = ''): string[] {
-  const [a, b] = [one, other].map((value) => (value ?? {}) as Record<string, unknown>)
-  if (typeof one !== 'object' || typeof other !== 'object' || !a || !b) {
-    return one === other
-      ? []
-      : [`${at}: ${JSON.stringify(one)}, undisturbed ${JSON.stringify(other)}`]
-  }
-  const members = new Set([...Object.keys(a), ...Object.keys(b)])
-  return [...members].flatMap((name) => differences(a[name], b[name], `${at}.${name}`))
-}
-
-async function endOf({ cluster }: Stage): Promise<unknown> {
-  const [items = [], secrets = [], ...workloads] = await Promise.all(
-    KINDS.map((kind) => cluster.list(kind)),
-  )
-  const uids = new Set([items, ...workloads].flat().map(({ metadata }) => metadata.uid))
-  const bySecret = new Map(secrets.map((secret) => [secret.metadata.name, secret]))
-  return {
-    items: items.map((item) => itemEnd(item, bySecret)),
-    secrets: secrets.map((secret) => secretEnd(secret, uids)),
-    workloads: workloads
-      .flat()
-      .filter(({ metadata }) => metadata.name !== MOVER)
-      .map((workload) => workloadEnd(workload, secrets.map(digestOf))),
-  }
-}
-
-function itemEnd({ metadata, status = {} }: KubeObject, secrets: Map<string, KubeObject>): unknown {
-  const secret = secrets.get(status.secretName)
-  const conditions = (status.conditions ?? []) as Record<'type' | 'status' | 'reason', string>[]
-  return {
-    name: metadata.name,
-    finalizers: metadata.finalizers,
-    caughtUp: status.observedGeneration === metadata.generation,
-    conditions: conditions.map(({ type, status, reason }) => `${type} ${status} ${reason}`),
-    keys: status.keys,
-    secretName: status.secretName,
-    knowsVersion: status.secretResourceVersion === secret?.metadata.resourceVersion,
-    knowsDigest: status.digest === (secret && digestOf(secret)),
-  }
-}
-
-/** Values that differ between any two runs. */
-const VARIES = /^keyferry\.dev\/(?:digest|owner|instance|restart)$|\/item-path$/
-
-function secretEnd({ metadata, type, data, immutable }: KubeObject, uids: Set<string>): unknown {
-  const { name, labels, annotations = {}, ownerReferences = [], finalizers } = metadata
-  return {
-    name,
-    labels,
-    finalizers,
-    type,
-    immutable,
-    data: name.endsWith('-digest-key') ? Object.keys(data) : data,
-    annotations: Object.fromEntries(
-      Object.entries(annotations).map(([key, value]) => [key, VARIES.test(key) ? 'any' : value]),
-    ),
-    owners: ownerReferences.map((owner) => `${owner.kind}/${owner.name} ${uids.has(owner.uid)}`),
-  }
-}
-
-function workloadEnd(workload: KubeObject, digests: readonly string[]): unknown {
-  const { kind, metadata } = workload
-  return {
-    name: `${kind}/${metadata.name}`,
-    generation: metadata.generation,
-    finalizers: metadata.finalizers,
-    restartedFor: restartedFor(workload).map((digest) => digests.includes(digest)),
-  }
 }

@@ -1,180 +1,300 @@
 /**
- * Trials of the crash matrix: which there are, which of them a run takes, and how one is judged.
+ * Trials of the crash matrix: which there are, which of them a run takes, and how they are judged.
+ *
+ * Which there are is written down (`points.golden.txt`), so that a run with fewer of them fails.
  */
 import { createHash } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { type Arena, type Crew, openArena } from './arena.ts'
 import {
-  contentsOf,
-  differences,
   type Outcome,
-  perform,
   type Point,
-  type Position,
   POSITIONS,
-  pointsOf,
+  READ,
   type Scenario,
   type Strike,
+  labelOf,
+  VAULTS,
 } from './crash.ts'
-import { rounds, tell } from './skip.ts'
+import { differences } from './ends.ts'
+import { SEED } from './gates.ts'
 
-/** Whether every trial is taken. */
-export const ALL = process.env['KEYFERRY_CRASH'] === 'all'
 const ONLY = process.env['KEYFERRY_CRASH_ONLY']
-const SEED = rounds('KEYFERRY_CRASH_SEED', 1)
-const PARALLEL = rounds('KEYFERRY_CRASH_PARALLEL', 8)
 /** Tries to hit a point that another run had: which writes are merged depends on the moment. */
 const TRIES = 3
-/** Milliseconds for which a test of the matrix may run. */
-export const TEST_MS = ALL || ONLY ? 3 * 3_600_000 : 900_000
 
-const running = new Set<Promise<unknown>>()
+/** Who may work in an arena. */
+export const CREWS = {
+  /** One operator, which dies. */
+  one: { signal: 'SIGKILL', leases: false, replicas: 1, size: 128 },
+  /** A leader, which dies, and one that waits for its Lease. */
+  pair: { signal: 'SIGKILL', leases: true, replicas: 2, size: 20 },
+  /** One operator, which is told to end. */
+  told: { signal: 'SIGTERM', leases: true, replicas: 1, size: 16 },
+  /** The first operator of an installation, which dies. */
+  first: { signal: 'SIGKILL', leases: false, replicas: 1, size: 4, isFresh: true },
+} as const satisfies Record<string, Crew>
 
-/** Runs one trial when fewer than PARALLEL are under way. */
-async function inTurn<T>(trial: () => Promise<T>): Promise<T> {
-  while (running.size >= PARALLEL) await Promise.race(running)
-  const run = trial()
-  const settled: Promise<unknown> = run.catch(() => undefined)
-  running.add(settled)
-  return run.finally(() => running.delete(settled))
-}
-
-const calms = new Map<Scenario, Map<string, Promise<Outcome>>>()
-
-/** The run of a plot that nothing disturbs, once for each environment. */
-export function undisturbed(scenario: Scenario, env = {}): Promise<Outcome> {
-  const known = calms.get(scenario) ?? new Map<string, Promise<Outcome>>()
-  calms.set(scenario, known)
-  const key = JSON.stringify(env)
-  const calm = known.get(key) ?? inTurn(() => perform(scenario, [], env))
-  known.set(key, calm)
-  return calm
-}
+type CrewName = keyof typeof CREWS
 
 /** A plot with the strikes that hit its operators. */
 export interface Trial {
   /** Name of the plot. */
   readonly plot: string
-  readonly scenario: Scenario
+  readonly crew: CrewName
   readonly strikes: readonly Strike[]
-  readonly env?: Readonly<Record<string, string>>
-  /** Differences from the undisturbed run that are allowed, as {@link differences} names them. */
-  readonly tolerates?: RegExp
+  readonly seed: number
 }
 
-function nameOf({ plot, strikes }: Trial): string {
-  const parts = strikes.map(({ at, position, signal }) => {
-    const where = 'label' in at ? `${at.label} #${at.nth}` : `read #${at.connectRead}`
-    return `${signal} ${position} ${where}`
-  })
-  return [plot, ...parts].join(' | ')
+/** Plots by their names, and what may differ from the undisturbed run. */
+export interface Play {
+  readonly plots: Readonly<Record<string, Scenario>>
+  /** Plots that begin with an installation. */
+  readonly first: ReadonlySet<string>
+  /** Differences that are allowed in a plot, as {@link differences} names them. */
+  readonly tolerated: Readonly<Record<string, RegExp>>
 }
 
-/** Trials to perform, and others in reserve for those whose moment does not come. */
-export interface Sample {
-  readonly trials: readonly Trial[]
-  readonly spares: readonly Trial[]
+/** Name of a trial, which KEYFERRY_CRASH_ONLY takes. */
+export function nameOf({ plot, crew, strikes }: Trial): string {
+  const parts = strikes.map(({ at, position }) => `${position} ${at.label} #${at.nth}`)
+  return [plot, CREWS[crew].signal, ...parts, ...(crew === 'pair' ? ['of two'] : [])].join(' | ')
 }
 
-/** A sample that is the same for the same seed; all, where all are wanted. @param always a sample */
-export function sample(trials: readonly Trial[], count: number, always = false): Sample {
-  if (ONLY) return { trials: trials.filter((trial) => nameOf(trial).includes(ONLY)), spares: [] }
-  if (ALL && !always) return { trials, spares: [] }
+/** Whether a read. */
+export const isRead = ({ label }: Point) => label.startsWith(READ)
+
+/** In an order that the seed gives. */
+export function shuffled(trials: readonly Trial[], seed: number): Trial[] {
   const rank = (trial: Trial) =>
     createHash('sha256')
-      .update(`${SEED} ${nameOf(trial)}`)
+      .update(`${seed} ${nameOf(trial)}`)
       .digest('hex')
   const ranked = trials.map((trial) => [rank(trial), trial] as const)
-  const inOrder = ranked.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, trial]) => trial)
-  return { trials: inOrder.slice(0, count), spares: inOrder.slice(count) }
+  return ranked.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, trial]) => trial)
 }
 
-/** How trials went, by their names. */
+/** How trials went. */
 export interface Verdict {
+  /** How many had their moment. */
+  readonly trials: number
+  /** Names of those that broke a promise, and how. */
   readonly failures: readonly string[]
-  /** Those whose moment never came, nor that of any spare. */
+  /** Names of those whose moment never came, nor that of any spare. */
   readonly missed: readonly string[]
 }
 
-/**
- * Performs the trials and compares each with the undisturbed run of its plot. A busy machine may
- * merge writes that the undisturbed run made one by one: then a spare takes the trial's place.
- */
-export async function judge({ trials, spares }: Sample): Promise<Verdict> {
-  const left = [...spares]
-  const ends = await Promise.all(
-    trials.map(async (trial) => {
-      for (let next: Trial | undefined = trial; next !== undefined; next = left.shift()) {
-        const end = await judgeOne(next).catch((error: unknown) => textOf(error))
-        if (end === undefined) return []
-        if (end !== 'missed') return [{ end, name: nameOf(next) }]
-      }
-      return [{ end: 'missed', name: nameOf(trial) }]
-    }),
-  )
-  const missed = ends.flat().filter(({ end }) => end === 'missed')
-  const failures = ends.flat().filter(({ end }) => end !== 'missed')
-  tell(`${trials.length} trials, ${failures.length} failed, ${missed.length} missed`)
+/** See the head of this file. */
+export interface Theatre extends AsyncDisposable {
+  /** The run of a plot that nothing disturbs, once. */
+  undisturbed(plot: string): Promise<Outcome>
+  /** One more. */
+  again(plot: string): Promise<Outcome>
+  /** Plays trials and compares each with the undisturbed run of its plot. */
+  judge(trials: readonly Trial[], spares?: readonly Trial[]): Promise<Verdict>
+  /** Processes that were struck so far. */
+  strikes(): Promise<number>
+}
+
+/** @param kubeconfig of a control plane that no other operator works on */
+export function openTheatre(kubeconfig: string, play: Play): Theatre {
+  const arenas = new Map<CrewName, Promise<Arena>>()
+  const calms = new Map<string, Promise<Outcome>>()
+  const arenaOf = (name: CrewName) => {
+    const arena = arenas.get(name) ?? openArena(kubeconfig, CREWS[name])
+    arenas.set(name, arena)
+    return arena
+  }
+  const scenarioOf = (plot: string) => {
+    const scenario = play.plots[plot]
+    if (!scenario) throw new Error(`no plot ${plot}`)
+    return scenario
+  }
+  async function again(plot: string): Promise<Outcome> {
+    const arena = await arenaOf(play.first.has(plot) ? 'first' : 'one')
+    return arena.play({ scenario: scenarioOf(plot), strikes: [], rank: 0 })
+  }
+  /** Ends of the undisturbed runs that are over. */
+  const known = new Map<string, unknown>()
+  async function once(plot: string): Promise<Outcome> {
+    const outcome = await again(plot)
+    known.set(plot, outcome.end)
+    return outcome
+  }
+  function undisturbed(plot: string): Promise<Outcome> {
+    const calm = calms.get(plot) ?? once(plot)
+    calms.set(plot, calm)
+    return calm
+  }
+  const broken = (plot: string, end: unknown, calm: unknown) =>
+    differences(end, calm).filter((one) => !play.tolerated[plot]?.test(one))
+  /** Performs a trial until its moment has come, for each strike. */
+  async function perform(trial: Trial): Promise<'missed' | 'hit'> {
+    const { plot, strikes, seed } = trial
+    const isEnd = (end: unknown) =>
+      !known.has(plot) || broken(plot, end, known.get(plot)).length === 0
+    for (let attempt = 1; attempt <= TRIES; attempt += 1) {
+      const random = chance(`${seed} ${attempt} ${nameOf(trial)}`)
+      // What needs several processes begins early.
+      const rank = attempt > 1 || strikes.length > 1 ? random() : 1 + seed + random()
+      const arena = await arenaOf(trial.crew)
+      const [calm, outcome] = await Promise.all([
+        undisturbed(plot),
+        arena.play({ scenario: scenarioOf(plot), strikes, random, rank, isEnd }),
+      ])
+      const ends = broken(plot, outcome.end, calm.end)
+      const contents = differences(outcome.contents, calm.contents)
+      if (ends.length + contents.length > 0) throw new Error([...ends, ...contents].join('; '))
+      if (outcome.struck >= strikes.length) return 'hit'
+    }
+    return 'missed'
+  }
+  /** How a trial went, or what it was that failed and how to do it again. */
+  async function endOf(trial: Trial): Promise<string> {
+    try {
+      return await perform(trial)
+    } catch (error) {
+      return replay(trial, error)
+    }
+  }
   return {
-    failures: failures.map(({ name, end }) => `${name}: ${end}`),
-    missed: missed.map(({ name }) => name),
+    undisturbed,
+    again,
+    async judge(all, spares = []) {
+      const trials = ONLY ? all.filter((one) => nameOf(one).includes(ONLY)) : all
+      const left = ONLY ? [] : [...spares]
+      const ends = await Promise.all(
+        trials.map(async (trial) => {
+          for (let next: Trial | undefined = trial; next; next = left.shift()) {
+            const name = nameOf(next)
+            const end = await endOf(next)
+            if (end !== 'missed') return { end, name }
+          }
+          return { end: 'missed', name: nameOf(trial) }
+        }),
+      )
+      const named = (which: (end: string) => boolean) => ends.filter(({ end }) => which(end))
+      return {
+        trials: ends.length - named((end) => end === 'missed').length,
+        failures: named((end) => !['missed', 'hit'].includes(end)).map(({ end }) => end),
+        missed: named((end) => end === 'missed').map(({ name }) => name),
+      }
+    },
+    async strikes() {
+      const opened = await Promise.all(arenas.values())
+      return opened.reduce((sum, arena) => sum + arena.strikes(), 0)
+    },
+    async [Symbol.asyncDispose]() {
+      for (const arena of arenas.values()) await (await arena)[Symbol.asyncDispose]()
+    },
   }
 }
 
-const textOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+/** What failed, and the command that does it again; who shares the process is chance. */
+function replay(trial: Trial, error: unknown): string {
+  const name = nameOf(trial)
+  const text = error instanceof Error ? error.message : String(error)
+  const again = `KEYFERRY_SEED=${trial.seed} KEYFERRY_CRASH_ONLY='${name}' npm run test:reliability -- crash.test`
+  return `${name}: ${text}\n  again: ${again}`
+}
 
-/** Performs a trial until its first strike has come. */
-async function judgeOne({
-  scenario,
-  strikes,
-  env,
-  tolerates,
-}: Trial): Promise<'missed' | undefined> {
-  const calm = await undisturbed(scenario, env)
-  for (let attempt = 1; attempt <= TRIES; attempt += 1) {
-    const outcome = await inTurn(() => perform(scenario, strikes, env))
-    const ends = differences(outcome.end, calm.end).filter((one) => !tolerates?.test(one))
-    const contents = differences(contentsOf(outcome), contentsOf(calm))
-    if (ends.length + contents.length > 0) throw new Error([...ends, ...contents].join('; '))
-    if (outcome.struck > 0) return undefined
+/** Uniform in [0, 1), the same for the same seed. */
+export function chance(seed: string): () => number {
+  let n = 0
+  return () => {
+    n += 1
+    return createHash('sha256').update(`${seed} ${n}`).digest().readUInt32BE() / 2 ** 32
   }
-  return 'missed'
 }
 
-/** Whether a trial is wanted. */
-export type Filter = (point: Point, position: Position) => boolean
-
-/** Trials at the points of these plots that pass the filter: one SIGKILL each. */
-export async function trialsAt(
-  plots: Readonly<Record<string, Scenario>>,
-  passes: Filter,
-): Promise<Trial[]> {
-  const all = Object.entries(plots).map(async ([plot, scenario]) => {
-    const points = pointsOf(await undisturbed(scenario))
-    return points.flatMap((at) =>
-      POSITIONS.filter((position) => passes(at, position)).map((position) => ({
-        plot,
-        scenario,
-        strikes: [{ at, position, signal: 'SIGKILL' as const }],
-      })),
-    )
-  })
-  return (await Promise.all(all)).flat()
+/** Trials at these points. */
+export function trialsAt(
+  points: readonly PlotPoint[],
+  { crew, seed = SEED }: { readonly crew: CrewName; readonly seed?: number },
+): Trial[] {
+  return points.map(({ plot, at, position }) => ({ plot, crew, seed, strikes: [{ at, position }] }))
 }
 
-/** Reads of Connect at which an operator is struck; later ones are polls that find nothing. */
-const MAX_READS = 8
+/** A point of a plot, and a moment in the life of the request. */
+export interface PlotPoint extends Strike {
+  readonly plot: string
+}
 
-/** Trials at the reads of these plots. */
-export async function trialsAtReads(plots: Readonly<Record<string, Scenario>>): Promise<Trial[]> {
-  const all = Object.entries(plots).map(async ([plot, scenario]) => {
-    const { reads } = await undisturbed(scenario)
-    const nths = Array.from({ length: Math.min(reads, MAX_READS) }, (_, n) => n + 1)
-    return nths.flatMap((connectRead) =>
-      (['before', 'after'] as const).map((position) => ({
-        plot,
-        scenario,
-        strikes: [{ at: { connectRead }, position, signal: 'SIGKILL' as const }],
-      })),
+/** All points of the plots, in the order in which the undisturbed run comes to them. */
+export function momentsOf(points: Points): PlotPoint[] {
+  return [...points].flatMap(([plot, ats]) =>
+    ats.flatMap((at) => positionsOf(at).map((position) => ({ plot, at, position }))),
+  )
+}
+
+/** The list of vaults is not cut: others read it at the same time. */
+const positionsOf = ({ label }: Point) =>
+  POSITIONS.filter((position) => label !== VAULTS || position !== 'committed')
+
+/**
+ * Trials in which the successor dies, too, at something that was left to do: all of them for plots
+ * of a process each.
+ */
+export function pairsOf(points: Points, crew: CrewName, seed: number): Trial[] {
+  return [...points].flatMap(([plot, all]) => {
+    const ats = all.filter((at) => !isRead(at))
+    return ats.flatMap((first, i) =>
+      POSITIONS.flatMap((position) => {
+        const left = ats.slice(position === 'before' ? i : i + 1)
+        return left.flatMap(({ label }, j) => {
+          // The successor counts anew.
+          const nth = left.slice(0, j + 1).filter((one) => one.label === label).length
+          const strikes = [
+            { at: first, position },
+            { at: { label, nth }, position: POSITIONS[(i + j) % POSITIONS.length] ?? 'before' },
+          ]
+          return [{ plot, crew, seed, strikes }]
+        })
+      }),
     )
   })
-  return (await Promise.all(all)).flat()
+}
+
+/** By plot. */
+export type Points = ReadonlyMap<string, readonly Point[]>
+
+const FILE = 'test/reliability/points.golden.txt'
+
+/** The points that are written down. */
+export async function readPoints(): Promise<Points> {
+  const points = new Map<string, Point[]>()
+  for (const line of (await readFile(FILE, 'utf8')).split('\n')) {
+    const [, plot, label, nth] = /^(\w+): (.+) #(\d+)$/.exec(line) ?? []
+    if (!plot || !label) continue
+    points.set(plot, [...(points.get(plot) ?? []), { label, nth: Number(nth) }])
+  }
+  return points
+}
+
+/** Writes down the points that all of several undisturbed runs of each plot had. */
+export async function writePoints(
+  runs: Readonly<Record<string, readonly Outcome[]>>,
+): Promise<void> {
+  const lines = Object.entries(runs).flatMap(([plot, outcomes]) => {
+    const [first = [], ...others] = outcomes.map((one) => pointsOf(one).map(lineOf))
+    const common = first.filter((line) => others.every((other) => other.includes(line)))
+    return common.map((line) => `${plot}: ${line}`)
+  })
+  await writeFile(FILE, `${lines.join('\n')}\n`)
+}
+
+const lineOf = ({ label, nth }: Point) => `${label} #${nth}`
+
+/** Looks at the list of vaults that are points; later ones are polls that find nothing. */
+const MAX_LOOKS = 2
+
+/** The requests of a run that change something and those that read, each by its name. */
+export function pointsOf({ calls, reads }: Outcome): Point[] {
+  const counts = new Map<string, number>()
+  const all = [...reads, ...calls.map(labelOf)].map((label) => {
+    const nth = (counts.get(label) ?? 0) + 1
+    counts.set(label, nth)
+    return { label, nth }
+  })
+  return all.filter(({ label, nth }) => label !== VAULTS || nth <= MAX_LOOKS)
 }
