@@ -33,17 +33,35 @@ export interface Call {
 export interface Answer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
+  /** Sent as JSON. */
   readonly body?: unknown
+  /** Sent as it is, in place of a body. */
+  readonly text?: string
+  /** Breaks the connection after so many characters of what it said it would send. */
+  readonly cutAt?: number
+}
+
+/** What takes the place of an answer: `drop` is silence for ever, `reset` a broken connection. */
+export type Instead = Answer | 'drop' | 'reset' | undefined
+
+/** Where requests go on to. */
+export interface Upstream {
+  readonly server: string
+  readonly agent: Agent
 }
 
 /**
  * What a test does to a request. Each part may take its time, which holds the request up.
  */
 export interface Fate {
-  /** Before it is sent: an answer takes its place, `drop` is silence for ever. */
-  readonly before?: () => Promise<Answer | 'drop' | undefined> | Answer | 'drop' | undefined
-  /** When the API server has answered: another answer, or silence, takes the place of its own. */
-  readonly committed?: () => Promise<Answer | 'drop' | undefined> | Answer | 'drop' | undefined
+  /** Before it is sent: something else takes the place of the whole request. */
+  readonly before?: () => Promise<Instead> | Instead
+  /** Another API server than the usual one. */
+  readonly upstream?: Upstream
+  /** What of the query is sent on. */
+  readonly query?: (query: URLSearchParams) => void
+  /** When the API server has answered: something else takes the place of that answer. */
+  readonly committed?: (answer: string) => Promise<Instead> | Instead
   /** When the answer has been passed on. */
   readonly after?: () => void
   /** For each event of a watch, as a line: another line, or none. */
@@ -58,17 +76,20 @@ export interface KubeProxy extends AsyncDisposable {
   fate: ((call: Call) => Fate | undefined) | undefined
   /** A copy of a kubeconfig that leads through the proxy. */
   kubeconfigFor(file: string): Promise<string>
-  /** Cuts all watches that are open, after some text that is no whole event. */
-  cutWatches(text?: string): void
+  /** One more API server of the same cluster, to which a fate may send requests. */
+  upstream(admin: string): Promise<Upstream>
+  /** Cuts the open watches, or some of them, after some text that is no whole event. */
+  cutWatches(text?: string, which?: (call: Call) => boolean): void
+  /** Says on open watches that nothing happened up to this version, as a server does in time. */
+  bookmark(resourceVersion: string, which: (call: Call) => boolean): void
 }
 
 /** @param admin kubeconfig of the cluster: its address and authority count, its user does not */
 export async function startKubeProxy(admin: string): Promise<KubeProxy> {
-  const access = loadAccess(admin)
-  const { tls } = await access.credentials(false)
-  const agent = new Agent({ connect: tls, bodyTimeout: 0, headersTimeout: 0, pipelining: 1 })
+  const upstreams: Upstream[] = []
+  const usual = await open(admin)
   const calls: Call[] = []
-  const watches = new Set<ServerResponse>()
+  const watches = new Map<ServerResponse, Call>()
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-proxy-'))
   let copies = 0
   const server = createServer((request, response) => {
@@ -76,6 +97,15 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   })
   server.requestTimeout = 0
   server.keepAliveTimeout = 120_000
+
+  async function open(kubeconfig: string): Promise<Upstream> {
+    const access = loadAccess(kubeconfig)
+    const { tls } = await access.credentials(false)
+    const agent = new Agent({ connect: tls, bodyTimeout: 0, headersTimeout: 0, pipelining: 1 })
+    const upstream = { server: access.server, agent }
+    upstreams.push(upstream)
+    return upstream
+  }
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const text = (await buffer(request)).toString()
@@ -86,12 +116,14 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
     if (instead !== undefined) return give(response, instead)
     const gone = new AbortController()
     response.on('close', () => gone.abort())
-    const answer = await forward(request, text, call, gone.signal)
+    const answer = await forward({ request, text, call }, fate, gone.signal)
     call.status = answer.statusCode
-    if (call.isWatch && answer.statusCode === 200) return stream(answer, response, fate)
-    const body = await answer.body.text()
+    const streams = call.isWatch && answer.statusCode === 200
+    const body = streams ? '' : await answer.body.text()
     call.answer = body.startsWith('{') ? JSON.parse(body) : body
-    const other = await fate.committed?.()
+    const other = await fate.committed?.(body)
+    if (streams && other === undefined) return stream(answer, response, { call, fate })
+    if (streams) answer.body.on('error', () => {}).destroy()
     if (other !== undefined) return give(response, other)
     response.on('finish', () => fate.after?.())
     response.writeHead(answer.statusCode, headersOf(answer.headers))
@@ -99,11 +131,17 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   }
 
   /** A watch ends with its client; a write that was sent goes on without it. */
-  function forward(request: IncomingMessage, body: string, call: Call, gone: AbortSignal) {
+  function forward(
+    { request, text: body, call }: { request: IncomingMessage; text: string; call: Call },
+    { upstream = usual, query }: Fate,
+    gone: AbortSignal,
+  ) {
     const { connection: _c, host: _h, 'content-length': _l, ...headers } = request.headers
-    return agent.request({
-      origin: access.server,
-      path: request.url ?? '/',
+    const sent = new URLSearchParams(call.query)
+    query?.(sent)
+    return upstream.agent.request({
+      origin: upstream.server,
+      path: query ? `${call.path}?${sent.toString()}` : (request.url ?? '/'),
       method: call.method,
       headers,
       body: body === '' ? null : body,
@@ -114,11 +152,11 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   async function stream(
     answer: Dispatcher.ResponseData,
     response: ServerResponse,
-    { line = (text) => text }: Fate,
+    { call, fate: { line = (text) => text } }: { readonly call: Call; readonly fate: Fate },
   ): Promise<void> {
     response.writeHead(answer.statusCode, headersOf(answer.headers))
     response.flushHeaders()
-    watches.add(response)
+    watches.set(response, call)
     response.on('close', () => watches.delete(response))
     for await (const text of lines(answer.body)) {
       const passed = await line(text)
@@ -145,17 +183,25 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
       await writeFile(copy, JSON.stringify(config), { mode: 0o600 })
       return copy
     },
-    cutWatches(text = '') {
-      for (const response of watches) {
+    upstream: open,
+    cutWatches(text = '', which = () => true) {
+      for (const [response, call] of watches) {
+        if (!which(call)) continue
         watches.delete(response)
         response.write(text)
         setImmediate(() => response.destroy())
       }
     },
+    bookmark(resourceVersion, which) {
+      const event = { type: 'BOOKMARK', object: { metadata: { resourceVersion } } }
+      for (const [response, call] of watches) {
+        if (which(call)) response.write(`${JSON.stringify(event)}\n`)
+      }
+    },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
-      await agent.destroy()
+      for (const { agent } of upstreams) await agent.destroy()
       await rm(folder, { recursive: true })
     },
   }
@@ -189,11 +235,18 @@ function headersOf(headers: Dispatcher.ResponseData['headers']) {
   )
 }
 
-function give(response: ServerResponse, answer: Answer | 'drop'): void {
-  if (answer === 'drop') return
-  const { status, headers = {}, body = {} } = answer
-  response.writeHead(status, { 'content-type': 'application/json', ...headers })
-  response.end(JSON.stringify(body))
+function give(response: ServerResponse, instead: Exclude<Instead, undefined>): void {
+  if (instead === 'drop') return
+  if (instead === 'reset') return void response.destroy()
+  const { status, headers = {}, body = {}, text = JSON.stringify(body), cutAt } = instead
+  const length = String(Buffer.byteLength(text))
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': length,
+    ...headers,
+  })
+  if (cutAt === undefined) return void response.end(text)
+  response.write(text.slice(0, cutAt), () => response.destroy())
 }
 
 /** Whether a request is to change something that lasts: not the Lease, which is renewed for ever. */
