@@ -34,7 +34,7 @@ import {
 } from './voyage.ts'
 
 const SEEDS = isFull ? [SEED, SEED + 1, SEED + 2] : [SEED]
-const FEWEST = 60
+const FEWEST = ONLY === '' ? 60 : 1
 /** A debt may be closed meanwhile, and that be told: whoever closes one reads the Secret itself. */
 const OF_DEBTS = /keyferry\.dev\/restart: |\.conditions\.|\.knowsVersion: /
 /** A Secret may be made that nobody wants any more: it takes nothing from anybody, and goes again. */
