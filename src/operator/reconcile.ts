@@ -114,6 +114,7 @@ async function act(
       case 'gone':
         return { kind: 'forget' }
       case 'stale-claim':
+      case 'outdated':
         // Its event comes first, unless it did not move: then asking at once would go on for ever.
         return { kind: 'backoff' }
       case 'stale-secret':

@@ -39,6 +39,8 @@ export interface RolloutDeps {
 
 /** Refusals for one content after which a workload counts as one that cannot be restarted. */
 const MAX_REFUSALS = 3
+/** Milliseconds between two of them: a right that is missing for a moment is no refusal for good. */
+const REFUSED_MS = 10_000
 
 interface Owed {
   readonly secret: SecretMeta
@@ -65,7 +67,6 @@ export function createRolloutReconcile(deps: RolloutDeps): Reconcile {
       if (isNotFound(error)) return { kind: 'forget' }
       if (isConflict(error)) return { kind: 'after', ms: CONFLICT_MS }
       if (!isKeyferryError(error) || signal.aborted) throw error
-      if (isRefused(error)) return refused(deps, key, error.message)
       deps.onFailure(key, error)
       return { kind: 'backoff' }
     }
@@ -94,6 +95,8 @@ async function payNow(
       await pay(deps, workload, owed, signal)
       return { kind: 'forget' }
     } catch (error) {
+      // That it may not even be read says nothing of the patch: somebody took the rights away.
+      if (isKeyferryError(error) && isRefused(error)) return refused(deps, workload, error.message)
       if (!isConflict(error) || conflicts === MAX_CONFLICTS) throw error
     }
     await sleep(deps.clock, CONFLICT_MS, signal)
@@ -146,10 +149,7 @@ function restartEvent({ held }: Workload, secrets: readonly string[]): EventDraf
 }
 
 /** After a few refusals the debt no longer waits for this workload. Other failures do not count. */
-function refused(deps: RolloutDeps, key: string, why: string): Requeue {
-  const { kind, ...name } = parseRolloutKey(key)
-  const workload = deps.views.workloads[kind].get(name)
-  if (workload === undefined) return { kind: 'forget' }
+function refused(deps: RolloutDeps, workload: Workload, why: string): Requeue {
   const { uid } = workload
   for (const { secret, debt } of debtsOf(deps, workload)) {
     const { refusals, denied } = deps.memory.of(secret, debt)
@@ -159,5 +159,6 @@ function refused(deps: RolloutDeps, key: string, why: string): Requeue {
     denied.set(uid, `the API server refuses it (${why})`)
     deps.debts.add(keyOf(secret))
   }
-  return debtsOf(deps, workload).length > 0 ? { kind: 'backoff' } : { kind: 'forget' }
+  const owes = debtsOf(deps, workload).length > 0
+  return owes ? { kind: 'backoff', ms: REFUSED_MS } : { kind: 'forget' }
 }

@@ -5,25 +5,21 @@
  */
 import { describe, expect, inject, test } from 'vitest'
 import { grant, logInAs } from '../support/accounts.ts'
-import { applyCrd, isReady, type KubeObject, textsOf } from '../support/cluster.ts'
-import { startControlPlane } from '../support/control-plane/start.ts'
+import { isReady, type KubeObject, textsOf } from '../support/cluster.ts'
 import { labelOf } from '../support/crash.ts'
-import { eventually, pause } from '../support/eventually.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Call, changes, type KubeProxy, startKubeProxy } from '../support/kube-proxy.ts'
 import {
   aWorkload,
-  digestOf,
   OPTED_IN,
-  restartedFor,
   synced,
   untilRestarted,
   untilValue,
   usesAsEnv,
 } from '../support/restarts.ts'
 import { setStage, type Stage } from '../support/stage.ts'
-
-/** A silent watch is left after 90 s. */
-const IDLE_MS = 120_000
+import { gone } from './faults.ts'
+import { listsOf } from './voyage.ts'
 
 interface Scene extends AsyncDisposable {
   readonly stage: Stage
@@ -32,8 +28,9 @@ interface Scene extends AsyncDisposable {
   readonly id: string
 }
 
-async function aScene(kubeconfig = inject('kubeconfig')): Promise<Scene> {
-  const stage = await setStage(kubeconfig)
+async function aScene(): Promise<Scene> {
+  const kubeconfig = inject('kubeconfig')
+  const stage = await setStage()
   const proxy = await startKubeProxy(kubeconfig)
   // First, so that the operator knows of it whatever becomes of its watches.
   const user = aWorkload('web', usesAsEnv('db'), { spec: { replicas: 0 } })
@@ -59,16 +56,6 @@ async function rollOut({ stage, id }: Pick<Scene, 'stage' | 'id'>, value: string
   connect.set(id, 'password', value)
   const secret = await untilValue(cluster, 'db', value)
   return untilRestarted(cluster, ['deployments', 'web'], secret)
-}
-
-/** Requests that name a whole collection, in one stream or by their first page, by kind. */
-function listsOf(calls: readonly Call[]): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const { path, query } of calls) {
-    const lists = query.get('sendInitialEvents') === 'true' || query.get('limit') === '500'
-    if (lists && !query.get('continue')) counts[path] = (counts[path] ?? 0) + 1
-  }
-  return counts
 }
 
 const writesOf = ({ calls }: KubeProxy, label: string) =>
@@ -148,7 +135,7 @@ describe.concurrent('an operator', () => {
     proxy.fate = undefined
     connect.add(vault, { title: 'late', fields: [{ label: 'password', value: 'late' }] })
     await stage.item('late', 'late')
-    await pause(IDLE_MS)
+    // A silent watch is left after 90 s.
     await cluster.until('items', 'late', isReady)
   })
 
@@ -229,42 +216,7 @@ describe.concurrent('an operator', () => {
     await untilRestarted(cluster, ['deployments', 'web'], secret)
     expect((await rollOut({ stage, id }, 'three')).metadata.generation).toBe(3)
   })
-
-  test('B7: whose API server is killed and started again lists once each time at most', async () => {
-    const plane = await startControlPlane()
-    try {
-      await applyCrd(plane.kubeconfig)
-      await using scene = await aScene(plane.kubeconfig)
-      for (const value of ['two', 'three', 'four']) {
-        const before = scene.proxy.calls.length
-        await plane.processes?.apiserver.stop()
-        await plane.processes?.apiserver.start()
-        const web = await rollOut(scene, value)
-        const secret = await scene.stage.cluster.get('secrets', 'db')
-        expect(restartedFor(web)).toEqual([digestOf(secret)])
-        const lists = listsOf(
-          scene.proxy.calls.slice(before).filter(({ status }) => status === 200),
-        )
-        expect(Math.max(0, ...Object.values(lists))).toBeLessThanOrEqual(1)
-      }
-      expect((await scene.stage.cluster.get('deployments', 'web')).metadata.generation).toBe(4)
-    } finally {
-      await plane.stop()
-    }
-  })
 })
-
-/** What a watch says when the version that it was asked for is no longer kept. */
-function gone(): string {
-  const status = {
-    kind: 'Status',
-    apiVersion: 'v1',
-    status: 'Failure',
-    reason: 'Expired',
-    code: 410,
-  }
-  return `${JSON.stringify({ type: 'ERROR', object: status })}\n`
-}
 
 /** Waits until whatever a poll would do has been done. */
 async function twoPolls({ connect }: Stage): Promise<void> {

@@ -67,6 +67,7 @@ export const RESOURCES = {
   clusterroles: rbac('clusterroles', 'ClusterRole'),
   clusterrolebindings: rbac('clusterrolebindings', 'ClusterRoleBinding'),
   webhooks: admission('validatingwebhookconfigurations', 'ValidatingWebhookConfiguration'),
+  mutatingwebhooks: admission('mutatingwebhookconfigurations', 'MutatingWebhookConfiguration'),
   policies: admission('validatingadmissionpolicies', 'ValidatingAdmissionPolicy'),
   policybindings: admission(
     'validatingadmissionpolicybindings',
@@ -203,6 +204,7 @@ const CLUSTER_SCOPED: ReadonlySet<Kind> = new Set([
   'clusterroles',
   'clusterrolebindings',
   'webhooks',
+  'mutatingwebhooks',
   'policies',
   'policybindings',
 ])

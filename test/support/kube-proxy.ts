@@ -33,17 +33,37 @@ export interface Call {
 export interface Answer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
+  /** Sent as JSON. */
   readonly body?: unknown
+  /** Sent as it is, in place of a body. */
+  readonly text?: string
+  /** Breaks the connection after so many characters of what it said it would send. */
+  readonly cutAt?: number
+}
+
+/** What takes the place of an answer: `drop` is silence for ever, `reset` a broken connection. */
+export type Instead = Answer | 'drop' | 'reset' | undefined
+
+/** Where requests go on to. */
+export interface Upstream {
+  readonly server: string
+  readonly agent: Agent
+  /** Those of its kubeconfig's user. */
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /**
  * What a test does to a request. Each part may take its time, which holds the request up.
  */
 export interface Fate {
-  /** Before it is sent: an answer takes its place, `drop` is silence for ever. */
-  readonly before?: () => Promise<Answer | 'drop' | undefined> | Answer | 'drop' | undefined
-  /** When the API server has answered: another answer, or silence, takes the place of its own. */
-  readonly committed?: () => Promise<Answer | 'drop' | undefined> | Answer | 'drop' | undefined
+  /** Before it is sent: something else takes the place of the whole request. */
+  readonly before?: () => Promise<Instead> | Instead
+  /** Another API server than the usual one. */
+  readonly upstream?: Upstream
+  /** What of the query is sent on. */
+  readonly query?: (query: URLSearchParams) => void
+  /** When the API server has answered: something else takes the place of that answer. */
+  readonly committed?: (answer: string) => Promise<Instead> | Instead
   /** When the answer has been passed on. */
   readonly after?: () => void
   /** For each event of a watch, as a line: another line, or none. */
@@ -58,8 +78,12 @@ export interface KubeProxy extends AsyncDisposable {
   fate: ((call: Call) => Fate | undefined) | undefined
   /** A copy of a kubeconfig that leads through the proxy. */
   kubeconfigFor(file: string): Promise<string>
-  /** Cuts all watches that are open, after some text that is no whole event. */
-  cutWatches(text?: string): void
+  /** One more API server of the same cluster, to which a fate may send requests. */
+  upstream(admin: string): Promise<Upstream>
+  /** Cuts the open watches, or some of them, after some text that is no whole event. */
+  cutWatches(text?: string, which?: (call: Call) => boolean): void
+  /** Says on open watches that nothing happened up to this version, as a server does in time. */
+  bookmark(resourceVersion: string, which: (call: Call) => boolean): void
 }
 
 /**
@@ -67,12 +91,11 @@ export interface KubeProxy extends AsyncDisposable {
  *   that send no credentials over plain HTTP, as programs in Go do
  */
 export async function startKubeProxy(admin: string): Promise<KubeProxy> {
-  const access = loadAccess(admin)
-  const { tls, headers: own } = await access.credentials(false)
-  const admins = lowerCased(own)
-  const agent = new Agent({ connect: tls, bodyTimeout: 0, headersTimeout: 0, pipelining: 1 })
+  const upstreams: Upstream[] = []
+  const usual = await open(admin)
+  const admins = lowerCased(usual.headers)
   const calls: Call[] = []
-  const watches = new Set<ServerResponse>()
+  const watches = new Map<ServerResponse, Call>()
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-proxy-'))
   let copies = 0
   const server = createServer((request, response) => {
@@ -80,6 +103,15 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   })
   server.requestTimeout = 0
   server.keepAliveTimeout = 120_000
+
+  async function open(kubeconfig: string): Promise<Upstream> {
+    const access = loadAccess(kubeconfig)
+    const { tls, headers } = await access.credentials(false)
+    const agent = new Agent({ connect: tls, bodyTimeout: 0, headersTimeout: 0, pipelining: 1 })
+    const upstream = { server: access.server, agent, headers }
+    upstreams.push(upstream)
+    return upstream
+  }
 
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const bytes = await buffer(request)
@@ -90,12 +122,14 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
     if (instead !== undefined) return give(response, instead)
     const gone = new AbortController()
     response.on('close', () => gone.abort())
-    const answer = await forward(request, bytes, call, gone.signal)
+    const answer = await forward({ request, bytes, call }, fate, gone.signal)
     call.status = answer.statusCode
-    if (call.isWatch && answer.statusCode === 200) return stream(answer, response, fate)
-    const body = await answer.body.text()
+    const streams = call.isWatch && answer.statusCode === 200
+    const body = streams ? '' : await answer.body.text()
     call.answer = body.startsWith('{') ? JSON.parse(body) : body
-    const other = await fate.committed?.()
+    const other = await fate.committed?.(body)
+    if (streams && other === undefined) return stream(answer, response, { call, fate })
+    if (streams) answer.body.on('error', () => {}).destroy()
     if (other !== undefined) return give(response, other)
     response.on('finish', () => fate.after?.())
     response.writeHead(answer.statusCode, headersOf(answer.headers))
@@ -103,16 +137,22 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   }
 
   /** A watch ends with its client; a write that was sent goes on without it. */
-  function forward(request: IncomingMessage, body: Buffer, call: Call, gone: AbortSignal) {
+  function forward(
+    { request, bytes, call }: { request: IncomingMessage; bytes: Buffer; call: Call },
+    { upstream = usual, query }: Fate,
+    gone: AbortSignal,
+  ) {
     const { connection: _c, host: _h, 'content-length': _l, ...headers } = request.headers
     // Programs in Go ask for a binary form: what passes here is to be read, and they read JSON, too.
     const readable = headers.accept?.includes(BINARY) ? { accept: 'application/json' } : {}
-    return agent.request({
-      origin: access.server,
-      path: request.url ?? '/',
+    const sent = new URLSearchParams(call.query)
+    query?.(sent)
+    return upstream.agent.request({
+      origin: upstream.server,
+      path: query ? `${call.path}?${sent.toString()}` : (request.url ?? '/'),
       method: call.method,
       headers: { ...admins, ...headers, ...readable },
-      body: body.length === 0 ? null : body,
+      body: bytes.length === 0 ? null : bytes,
       ...(call.isWatch ? { signal: gone } : {}),
     })
   }
@@ -120,11 +160,11 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
   async function stream(
     answer: Dispatcher.ResponseData,
     response: ServerResponse,
-    { line = (text) => text }: Fate,
+    { call, fate: { line = (text) => text } }: { readonly call: Call; readonly fate: Fate },
   ): Promise<void> {
     response.writeHead(answer.statusCode, headersOf(answer.headers))
     response.flushHeaders()
-    watches.add(response)
+    watches.set(response, call)
     response.on('close', () => watches.delete(response))
     for await (const text of lines(answer.body)) {
       const passed = await line(text)
@@ -151,17 +191,25 @@ export async function startKubeProxy(admin: string): Promise<KubeProxy> {
       await writeFile(copy, JSON.stringify(config), { mode: 0o600 })
       return copy
     },
-    cutWatches(text = '') {
-      for (const response of watches) {
+    upstream: open,
+    cutWatches(text = '', which = () => true) {
+      for (const [response, call] of watches) {
+        if (!which(call)) continue
         watches.delete(response)
         response.write(text)
         setImmediate(() => response.destroy())
       }
     },
+    bookmark(resourceVersion, which) {
+      const event = { type: 'BOOKMARK', object: { metadata: { resourceVersion } } }
+      for (const [response, call] of watches) {
+        if (which(call)) response.write(`${JSON.stringify(event)}\n`)
+      }
+    },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
-      await agent.destroy()
+      for (const { agent } of upstreams) await agent.destroy()
       await rm(folder, { recursive: true })
     },
   }
@@ -204,11 +252,18 @@ function headersOf(headers: Dispatcher.ResponseData['headers']) {
   )
 }
 
-function give(response: ServerResponse, answer: Answer | 'drop'): void {
-  if (answer === 'drop') return
-  const { status, headers = {}, body = {} } = answer
-  response.writeHead(status, { 'content-type': 'application/json', ...headers })
-  response.end(JSON.stringify(body))
+function give(response: ServerResponse, instead: Exclude<Instead, undefined>): void {
+  if (instead === 'drop') return
+  if (instead === 'reset') return void response.destroy()
+  const { status, headers = {}, body = {}, text = JSON.stringify(body), cutAt } = instead
+  const length = String(Buffer.byteLength(text))
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': length,
+    ...headers,
+  })
+  if (cutAt === undefined) return void response.end(text)
+  response.write(text.slice(0, cutAt), () => response.destroy())
 }
 
 /** Whether a request is to change something that lasts: not the Lease, which is renewed for ever. */

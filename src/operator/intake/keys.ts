@@ -2,7 +2,7 @@
  * From events to keys. An event says that a key is to be looked at, never what happened: the run
  * that follows reads the world as it is then.
  */
-import { keyOf, type Tracked } from '../../kube/resource.ts'
+import { compareVersions, keyOf, type Tracked } from '../../kube/resource.ts'
 import type { Store } from '../../kube/store.ts'
 import { RESTART } from '../annotations.ts'
 import { type Claim, ONE_PASSWORD_ITEM, type Texts } from '../item.ts'
@@ -176,6 +176,8 @@ function differs(a: Claim, b: Claim): boolean {
     a.uid !== b.uid ||
     a.generation !== b.generation ||
     a.deleting !== b.deleting ||
+    // It went back: the cluster was restored from a backup, and its Secret with it.
+    compareVersions(b.resourceVersion, a.resourceVersion) < 0 ||
     !sameTexts(a.labels, b.labels) ||
     !sameTexts(a.annotations, b.annotations) ||
     a.finalizers.join() !== b.finalizers.join()

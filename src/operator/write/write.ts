@@ -26,6 +26,8 @@ export type WriteResult =
   | { readonly kind: 'stale-secret' }
   /** The claim is not what the plan was made for: its own event brings it back. */
   | { readonly kind: 'stale-claim' }
+  /** The same, found out before anything was written: what is known of the claim is of the past. */
+  | { readonly kind: 'outdated' }
   /** The API server takes no such Secret. */
   | { readonly kind: 'refused'; readonly error: KeyferryError }
   /** The namespace is going away: nothing is left to do. */
@@ -89,6 +91,8 @@ export function createWriter(deps: WriterDeps): Writer {
         return { kind: after ? 'done' : 'stale-claim' }
       }
       let { status } = plan
+      const unsure = plan.secret ? !isSure(claim, plan.secret) : !status && plan.remove?.length
+      if (unsure && !(await isCurrent(rest, claim, signal))) return { kind: 'outdated' }
       if (plan.secret) {
         const written = await trySecret(deps, plan.secret, signal)
         if ('kind' in written) return written
@@ -102,6 +106,33 @@ export function createWriter(deps: WriterDeps): Writer {
       await tellEvents(claim, plan, signal)
       return { kind: 'done' }
     },
+  }
+}
+
+/**
+ * Whether the write names a state that cannot be newer than what the claim is known to be: the very
+ * version of the Secret that its status speaks of. A claim that was never applied has nothing to lose.
+ */
+function isSure({ status }: Claim, write: SecretWrite): boolean {
+  if (write.kind === 'create') return status.appliedGeneration === undefined
+  return write.from.resourceVersion === status.secretResourceVersion
+}
+
+/**
+ * Whether the claim is still what it is known to be. A watch that lags, on an API server that does,
+ * shows a claim of the past to a process that has just begun to work; the Secret that it would put
+ * back may be that of a newer claim.
+ */
+async function isCurrent(rest: KubeRest, claim: Claim, signal: AbortSignal): Promise<boolean> {
+  if (claim.origin === 'workloads') return true
+  const path = objectPath(ONE_PASSWORD_ITEM, claim)
+  try {
+    const answer = await rest.send({ method: 'GET', path, metadataOnly: 'object' }, signal)
+    const { metadata } = answer as { metadata: { uid: string; resourceVersion: string } }
+    return metadata.uid === claim.uid && metadata.resourceVersion === claim.resourceVersion
+  } catch (error) {
+    if (isNotFound(error)) return false
+    throw error
   }
 }
 

@@ -31,6 +31,15 @@ export interface Processes {
   readonly apiserver: Service
   /** Where etcd keeps its data: may be copied or put back while it is stopped. */
   readonly data: string
+  /** Where etcd is served, as host and port. */
+  readonly etcdAddress: string
+  /**
+   * Starts one more API server of the same cluster.
+   *
+   * @param etcd where it finds etcd, as host and port
+   * @returns kubeconfig of the administrator
+   */
+  another(etcd: string): Promise<string>
 }
 
 /** A process that can be stopped and started again. */
@@ -94,7 +103,21 @@ async function startBinaries(assets: Assets, options: StartOptions): Promise<Con
       await controllers.start()
     }
     const { server, kubeconfig, auditLog } = api
-    const processes = { etcd: etcd.service, apiserver: api.service, data: etcd.data }
+    const processes: Processes = {
+      etcd: etcd.service,
+      apiserver: api.service,
+      data: etcd.data,
+      etcdAddress: new URL(etcd.url).host,
+      async another(address) {
+        const own = path.join(folder, `another-${services.length}`)
+        await mkdir(own)
+        const known = { token: api.token, etcd: `http://${address}`, options }
+        const other = await createApiserver(assets, { folder: own, ...known })
+        services.push(other.service)
+        await other.service.start()
+        return other.kubeconfig
+      },
+    }
     return { server, kubeconfig, kubectl: assets.kubectl, auditLog, processes, stop }
   } catch (error) {
     await stop()
@@ -154,11 +177,18 @@ interface Api {
   readonly certificate: string
 }
 
+interface ApiOptions {
+  readonly folder: string
+  readonly etcd: string
+  readonly options: StartOptions
+  /** The administrator's; another one by chance. */
+  readonly token?: string
+}
+
 async function createApiserver(
   { apiserver }: Assets,
-  { folder, etcd, options }: { folder: string; etcd: string; options: StartOptions },
+  { folder, etcd, options, token = randomBytes(16).toString('hex') }: ApiOptions,
 ): Promise<Api> {
-  const token = randomBytes(16).toString('hex')
   const port = await freePort()
   const address = options.gateway ?? '127.0.0.1'
   const server = `https://${address}:${port}`

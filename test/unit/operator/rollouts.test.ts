@@ -131,16 +131,26 @@ describe('a restart is not lost', () => {
   })
 })
 
-test('a workload whose patch is refused three times is given up', async () => {
-  const denied = Array.from({ length: 9 }, () => refusal(403, 'Forbidden', 'no'))
-  const { kube, run } = setUp(answers(...denied))
+test('a workload whose patch is refused three times, ten seconds apart, is given up', async () => {
+  const { kube, run } = setUp(({ method }) => {
+    if (method === 'PATCH') throw refusal(403, 'Forbidden', 'no')
+    return aWorkload()
+  })
   expect([await run(), await run(), await run()]).toEqual([
-    { kind: 'backoff' },
-    { kind: 'backoff' },
+    { kind: 'backoff', ms: 10_000 },
+    { kind: 'backoff', ms: 10_000 },
     { kind: 'forget' },
   ])
   expect(await run()).toEqual({ kind: 'forget' })
   expect(kube.writes()).toHaveLength(3)
+})
+
+test('a workload that may not even be read is not given up', async () => {
+  const { told, run } = setUp(() => {
+    throw refusal(403, 'Forbidden', 'no')
+  })
+  for (let turn = 0; turn < 5; turn += 1) expect(await run()).toEqual({ kind: 'backoff' })
+  expect(told).toHaveLength(5)
 })
 
 test('a workload that is gone owes nothing', async () => {

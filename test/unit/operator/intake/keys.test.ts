@@ -82,3 +82,16 @@ test('what happens in a namespace that is not served concerns nobody here', () =
   expect(after(() => views.claims.observe(newer(claim, { generation: 7 })))).toEqual([])
   expect(after(() => views.secrets.forget(secret, secret.uid))).toEqual([])
 })
+
+test('a resource that a backup put back is looked at, because its Secret went back too', () => {
+  const { views, claim, after } = setUp()
+  const take = views.claims.feed()
+  const list = (resourceVersion: string) => {
+    take({ kind: 'listing' })
+    take({ kind: 'applied', object: { ...claim, resourceVersion } })
+    take({ kind: 'synced', resourceVersion })
+  }
+  list('2000')
+  expect(after(() => list('2001'))).toEqual([])
+  expect(after(() => list('1999'))).toEqual(['shop/database refresh'])
+})

@@ -15,7 +15,11 @@ const change = planOf(withItem(seen, anItem({ version: 2, fields })))
 
 /** Carries out a plan over an API server that answers so. */
 async function carriedOut(plan: Plan, answer: (request: KubeRequest) => unknown) {
-  const kube = answeringKube(answer)
+  const { uid, resourceVersion } = first.claim
+  // The claim is what it is known to be.
+  const kube = answeringKube((request) =>
+    request.method === 'GET' ? { metadata: { uid, resourceVersion } } : answer(request),
+  )
   const known: string[] = []
   const writer = createWriter({
     rest: kube,
