@@ -131,7 +131,8 @@ describe('any path', () => {
   property(
     'means what the grammar says, or is refused with a code of ours',
     fc.property(anyPath, (path) => {
-      // The tables of controls in the reader and here differ in length, not in kind.
+      // Of the controls, the table here has one of each kind.
+      // oxlint-disable-next-line no-control-regex
       fc.pre(!/[\u0001-\u001f\u007f-\u009f\u200f\u2029-\u202d\u2067-\u2069]/.test(path))
       expect(read(path)).toEqual(meaning(path))
     }),
@@ -161,7 +162,7 @@ describe('any path', () => {
 
 function anyId(): fc.Arbitrary<string> {
   const letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
-  return fc.string({ unit: fc.constantFrom(...letters), minLength: 26, maxLength: 26 })
+  return fc.string({ unit: fc.constantFrom(...letters.split('')), minLength: 26, maxLength: 26 })
 }
 
 const ids = [ID, `z${ID.slice(1)}`, '0'.repeat(26)]

@@ -236,14 +236,15 @@ describe('the view of a cluster', () => {
     await s.waitIdle()
     return { truth: states.at(-1) ?? new Map<string, Thing>(), store, steps }
   }
+  const versionOf = (one: Thing) => `${keyOf(one)}@${one.resourceVersion}`
   const step = (label: string, run: () => void) => ({ label, builder: async () => run() })
 
   race(
     'is what the server has when all is told, however late the answers to own writes come',
     fc.asyncProperty(fc.scheduler(), anyChanges, fc.nat(12), async (s, changes, relistAt) => {
       const { truth, store } = await view(s, changes, relistAt)
-      const held = [...store.values()].map((one) => [keyOf(one), one.resourceVersion])
-      const wanted = [...truth.values()].map((one) => [keyOf(one), one.resourceVersion])
+      const held = [...store.values()].map(versionOf)
+      const wanted = [...truth.values()].map(versionOf)
       expect(held.toSorted()).toEqual(wanted.toSorted())
     }),
   )

@@ -57,16 +57,14 @@ describe('readers of one item', () => {
     const reader = createContentReader(client, new AbortController().signal)
     const answers: Promise<ItemContent>[] = []
     const leave = Array.from({ length: askers }, () => new AbortController())
-    const steps = [
-      ...leave.map(({ signal }) => ({
-        label: 'somebody asks',
-        builder: async () => {
-          const answer = reader.read(head(), 'all', signal)
-          answer.catch(() => undefined)
-          answers.push(answer)
-        },
-      })),
-    ]
+    const steps = leave.map(({ signal }) => ({
+      label: 'somebody asks',
+      builder: async () => {
+        const answer = reader.read(head(), 'all', signal)
+        answer.catch(() => undefined)
+        answers.push(answer)
+      },
+    }))
     s.scheduleSequence(steps)
     for (let n = 0; n < edits; n += 1) void s.schedule(Promise.resolve(), 'an edit').then(edit)
     for (const controller of leave.slice(0, leavers)) {

@@ -47,9 +47,10 @@ const inputOf = (pairs: Pairs, name = 'secret') => ({
 })
 /** Equal exactly when the contents are. */
 const plain = (pairs: Pairs) =>
-  JSON.stringify(
-    pairs.map(([name, bytes]) => [name, Buffer.from(bytes).toString('hex')]).toSorted(),
-  )
+  pairs
+    .map(([name, bytes]) => `${name}=${Buffer.from(bytes).toString('hex')}`)
+    .toSorted()
+    .join(' ')
 
 describe('any content', () => {
   property(
@@ -256,12 +257,7 @@ describe('any value', () => {
       fc.string({ unit: fc.constantFrom('k', 'q', 'z'), minLength: 9, maxLength: 12 }),
       (text) => {
         const value = SecretValue.fromText(text)
-        const shown = [
-          String(value),
-          JSON.stringify({ value }),
-          `${value}`,
-          JSON.stringify([value]),
-        ]
+        const shown = [String(value), JSON.stringify({ value }), JSON.stringify([value])]
         for (const one of shown) expect(one).not.toContain(text)
         expect(Buffer.from(value.reveal()).toString()).toBe(text)
       },
