@@ -12,7 +12,7 @@ import { keyferry, type ServerProcess, startProgram } from '../support/program.t
 import { tempDir } from '../support/server.ts'
 import { tell } from '../support/skip.ts'
 
-const HISTORIES = isFull ? 200 : 40
+const HISTORIES = isFull ? 200 : 24
 const CLIENTS = 8
 const OPERATIONS = 50
 /** In each history of so many the server is killed once and started again. */

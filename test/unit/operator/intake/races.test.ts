@@ -57,22 +57,29 @@ describe('readers of one item', () => {
     const reader = createContentReader(client, new AbortController().signal)
     const answers: Promise<ItemContent>[] = []
     const leave = Array.from({ length: askers }, () => new AbortController())
-    const steps = leave.map(({ signal }) => ({
+    const waiting = new Set<number>()
+    const gone = new Set<number>()
+    const steps = leave.map(({ signal }, n) => ({
       label: 'somebody asks',
       builder: async () => {
         const answer = reader.read(head(), 'all', signal)
-        answer.catch(() => undefined)
         answers.push(answer)
+        waiting.add(n)
+        const over = () => void waiting.delete(n)
+        answer.then(over, over)
       },
     }))
     s.scheduleSequence(steps)
     for (let n = 0; n < edits; n += 1) void s.schedule(Promise.resolve(), 'an edit').then(edit)
-    for (const controller of leave.slice(0, leavers)) {
-      void s.schedule(Promise.resolve(), 'somebody leaves').then(() => controller.abort(LEFT))
+    for (const [n, controller] of leave.slice(0, leavers).entries()) {
+      void s.schedule(Promise.resolve(), 'somebody leaves').then(() => {
+        if (waiting.has(n)) gone.add(n)
+        controller.abort(LEFT)
+      })
     }
     await s.waitIdle()
     const settled = await s.waitFor(Promise.allSettled(answers))
-    return { settled, counts, reader, head, signal: new AbortController().signal }
+    return { settled, gone, counts, reader, head, signal: new AbortController().signal }
   }
   const LEFT = new Error('left')
 
@@ -88,9 +95,10 @@ describe('readers of one item', () => {
   )
 
   race(
-    'get their answer although others leave',
+    'get their answer although others leave, who wait no longer',
     fc.asyncProperty(fc.scheduler(), fc.integer({ min: 2, max: 5 }), async (s, askers) => {
-      const { settled } = await ask(s, askers, 0, askers - 1)
+      const { settled, gone } = await ask(s, askers, 0, askers - 1)
+      for (const n of gone) expect(settled[n]?.status).toBe('rejected')
       expect(settled.at(-1)?.status).toBe('fulfilled')
       for (const one of settled) if (one.status === 'rejected') expect(one.reason).toBe(LEFT)
     }),
