@@ -242,6 +242,7 @@ describe.skipIf(SKIPPED)('a connection to PostgreSQL', () => {
     expect(await userOf(address('localhost', `?sslmode=require&sslrootcert=${ca}`))).toBe(
       'encrypted',
     )
+    expect(await userOf(address('localhost', `?sslrootcert=${ca}`))).toBe('encrypted')
     expect(await userOf(address('127.0.0.1', '?sslmode=no-verify'))).toBe('encrypted')
     await expect(userOf(address('localhost', '?sslmode=require'))).rejects.toThrow(/certificate/)
     await expect(
@@ -286,7 +287,11 @@ test.each([
   ['no url', 'is no URL'],
   ['postgres://u@h/d?sslmode=maybe', 'sslmode'],
   ['postgres://u@h/d?pool=3', 'parameter pool'],
-  ['postgres://u@h/d?sslmode=require&sslrootcert=/nowhere', 'sslrootcert cannot be read (ENOENT)'],
+  ['postgres://u:100%@h/d', 'write %25'],
+  [
+    'postgres://u@h/d?sslmode=require&sslrootcert=/nowhere',
+    'in sslrootcert that cannot be read (ENOENT)',
+  ],
 ])('the address %s is refused', (address, reason) => {
   expect(() => postgresTarget(address)).toThrow(reason)
 })
