@@ -11,7 +11,7 @@ import { tempDir } from '../support/server.ts'
 import { tell } from '../support/skip.ts'
 
 /** Kills of the server, at moments that chance decides. */
-const ROUNDS = isFull ? 400 : 200
+const ROUNDS = isFull ? 300 : 200
 const random = createRandom(SEED)
 const LANES = 2
 const WRITERS = 4
