@@ -16,7 +16,7 @@ const HISTORIES = isFull ? 200 : 24
 const CLIENTS = 8
 const OPERATIONS = 50
 /** In each history of so many the server is killed once and started again. */
-const KILL_EVERY = 2
+const KILL_EVERY = isFull ? 4 : 2
 
 /** One call and what it saw; `start` and `end` order calls that did not overlap. */
 interface Event {
