@@ -1,6 +1,13 @@
-import { KubeConfig } from '@kubernetes/client-node'
-import type { RequestOptions } from 'node:https'
+import { readFileSync } from 'node:fs'
 import { KeyferryError } from '../errors.ts'
+import { type ExecCredential, type ExecPlugin, runPlugin } from './exec.ts'
+import {
+  type Cluster,
+  type Kubeconfig,
+  readKubeconfig,
+  type Source,
+  type User,
+} from './kubeconfig.ts'
 
 /** How to reach an API server and who we are there. */
 export interface Access {
@@ -9,8 +16,8 @@ export interface Access {
   /** The namespace of the kubeconfig's context or of the ServiceAccount; `default` without. */
   readonly namespace: string
   /**
-   * Headers and TLS material of this moment. Certificates are read each time, tokens at most once
-   * a minute; `fresh` reads the whole configuration again, for use after a 401.
+   * Headers and TLS material of this moment. Files are read each time, a credential plugin runs
+   * when what it gave has expired; `fresh` reads and runs everything again, for use after a 401.
    */
   credentials(fresh: boolean): Promise<Credentials>
 }
@@ -35,63 +42,110 @@ export interface Credentials {
  */
 export function loadAccess(path?: string): Access {
   let config = loadConfig(path)
-  const cluster = config.getCurrentCluster()
-  if (!cluster) throw configError('the kubeconfig has no current context')
+  let plugins = pluginCache()
   return {
-    server: cluster.server.replace(/\/+$/, ''),
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? 'default',
-    credentials(fresh) {
-      if (fresh) config = loadConfig(path)
-      return readCredentials(config)
+    server: config.cluster.server.replace(/\/+$/, ''),
+    namespace: config.namespace ?? 'default',
+    async credentials(fresh) {
+      if (fresh) {
+        config = loadConfig(path)
+        plugins = pluginCache()
+      }
+      try {
+        return await readCredentials(config, plugins)
+      } catch (cause) {
+        throw configError(`cannot read the cluster credentials: ${reasonOf(cause)}`)
+      }
     },
   }
 }
 
-function loadConfig(path: string | undefined): KubeConfig {
-  const config = new KubeConfig()
+function loadConfig(path: string | undefined): Kubeconfig {
+  let config: Kubeconfig | undefined
   try {
-    if (path === undefined) config.loadFromDefault()
-    else config.loadFromFile(path)
+    config = readKubeconfig(path)
   } catch (cause) {
     throw configError(`cannot read the kubeconfig: ${reasonOf(cause)}`)
   }
-  // What loadFromDefault() makes up when it finds nothing.
-  if (config.currentContext === 'loaded-context') {
-    throw configError('there is no kubeconfig, and this is not a pod with a ServiceAccount token')
-  }
-  return config
+  if (config) return config
+  throw configError('there is no kubeconfig, and this is not a pod with a ServiceAccount token')
 }
 
-async function readCredentials(config: KubeConfig): Promise<Credentials> {
-  const options: RequestOptions = {}
-  try {
-    await config.applyToHTTPSOptions(options)
-  } catch (cause) {
-    throw configError(`cannot read the cluster credentials: ${reasonOf(cause)}`)
+type Plugins = (plugin: ExecPlugin, cluster: Cluster) => Promise<ExecCredential>
+
+/** Runs a plugin again when what it gave has expired. */
+function pluginCache(): Plugins {
+  let last: Promise<ExecCredential> | undefined
+  return async (plugin, cluster) => {
+    const expires = Date.parse((await last?.catch(() => undefined))?.expirationTimestamp ?? '')
+    if (last === undefined || expires <= Date.now()) last = runPlugin(plugin, infoOf(cluster))
+    const current = last
+    return current.catch((error: unknown) => {
+      if (last === current) last = undefined
+      throw error
+    })
   }
-  const { ca, cert, key, servername, rejectUnauthorized, auth } = options
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(options.headers ?? {})) {
-    headers[name.toLowerCase()] = String(value).trim()
-  }
-  if (auth) headers['authorization'] = `Basic ${Buffer.from(auth).toString('base64')}`
+}
+
+/** A cluster as plugins are told about it: with its certificates, not with their file. */
+function infoOf({ server, ca, serverName, isInsecure }: Cluster): object {
   return {
-    headers,
+    server,
+    ...(ca ? { 'certificate-authority-data': bytesOf(ca).toString('base64') } : {}),
+    ...(serverName ? { 'tls-server-name': serverName } : {}),
+    ...(isInsecure ? { 'insecure-skip-tls-verify': true } : {}),
+  }
+}
+
+async function readCredentials(
+  { cluster, user }: Kubeconfig,
+  plugins: Plugins,
+): Promise<Credentials> {
+  const given = user.exec ? await plugins(user.exec, cluster) : {}
+  const authorization = authorizationOf(user, given.token)
+  const cert = given.clientCertificateData ?? (user.cert && bytesOf(user.cert))
+  const key = given.clientKeyData ?? (user.key && bytesOf(user.key))
+  return {
+    headers: {
+      ...(authorization ? { authorization } : {}),
+      ...(user.as ? { 'impersonate-user': user.as } : {}),
+    },
     tls: {
-      ...(ca ? { ca: ca as string | Buffer } : {}),
-      ...(cert ? { cert: cert as string | Buffer } : {}),
-      ...(key ? { key: key as string | Buffer } : {}),
-      ...(servername ? { servername } : {}),
-      ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+      ...(cluster.ca ? { ca: bytesOf(cluster.ca) } : {}),
+      ...(cert ? { cert } : {}),
+      ...(key ? { key } : {}),
+      ...(cluster.serverName ? { servername: cluster.serverName } : {}),
+      ...(cluster.isInsecure ? { rejectUnauthorized: false } : {}),
     },
   }
 }
 
-/** What may be told of a failure: parsers quote the text around the fault, tokens included. */
+/** A name and a password go before a token of the kubeconfig, and that before all other tokens. */
+function authorizationOf({ basic, token, idToken }: User, given?: string): string | undefined {
+  if (basic) return `Basic ${Buffer.from(`${basic.name}:${basic.password}`).toString('base64')}`
+  if (token) return `Bearer ${bytesOf(token).toString('utf8').trim()}`
+  if (given) return `Bearer ${given.trim()}`
+  if (idToken === undefined) return undefined
+  if (expiryOf(idToken) > Date.now()) return `Bearer ${idToken}`
+  throw new Error('the token of the auth-provider oidc has expired: kubectl renews it when it runs')
+}
+
+/** When a JWT expires, in milliseconds since the epoch; in the past if it does not say. */
+function expiryOf(token: string): number {
+  try {
+    const payload = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8')
+    return Number((JSON.parse(payload) as { exp?: unknown }).exp ?? 0) * 1000
+  } catch {
+    return 0
+  }
+}
+
+function bytesOf(source: Source): Buffer {
+  return 'file' in source ? readFileSync(source.file) : source.data
+}
+
 function reasonOf(cause: unknown): string {
-  const { name, message, mark } = cause as Error & { readonly mark?: { readonly line: number } }
-  if (mark) return `line ${mark.line + 1} is no YAML`
-  if (name === 'SyntaxError') return 'it is no JSON'
+  const { name, message } = cause as Error
   return message.split('\n', 1)[0] ?? name
 }
 

@@ -160,8 +160,11 @@ function createView<T extends Tracked>(indexers: Indexers<T>) {
     /** Takes the object in unless a younger one is held. */
     put(object: T): void {
       const key = keyOf(object)
-      const isNews = isNewer(object.resourceVersion, objects.get(key)?.resourceVersion)
-      if (isNews && !buried.has(object.uid)) replace(key, object)
+      const held = objects.get(key)
+      if (buried.has(object.uid) || !isNewer(object.resourceVersion, held?.resourceVersion)) return
+      // Its predecessor is gone, although a feed that lags may still tell of it.
+      if (held && held.uid !== object.uid) buried.add(held.uid)
+      replace(key, object)
     },
     /** Takes the object out unless a younger one is held: an own write, or a successor. */
     drop(object: T): void {

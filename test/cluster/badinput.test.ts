@@ -1,6 +1,6 @@
 /**
- * Resources as bad as they come, made from the CRD's schema: `KEYFERRY_PROPERTY_RUNS` raises their
- * number, `KEYFERRY_SEED` repeats a run.
+ * Resources as bad as they come, made from the CRD's schema: the whole programme takes more of them,
+ * `KEYFERRY_SEED` repeats a run.
  */
 import * as fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'

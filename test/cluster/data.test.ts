@@ -3,9 +3,11 @@
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import * as fc from 'fast-check'
+import { isDeepStrictEqual } from 'node:util'
 import { beforeAll, expect, test } from 'vitest'
+import { contentOfItem } from '../../src/operator/plan/content.ts'
 import { isLegalKey, keyOfLabel } from '../../src/operator/plan/names.ts'
-import { anyLabel } from '../builders/arbitrary.ts'
+import { anyContent, anyLabel } from '../builders/arbitrary.ts'
 import {
   condition,
   hasReason,
@@ -15,6 +17,7 @@ import {
   valueOf,
 } from '../support/cluster.ts'
 import { eventually, timeout } from '../support/eventually.ts'
+import { isFull, SEED, tally } from '../support/gates.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
 let stage: Stage
@@ -55,6 +58,8 @@ beforeAll(async () => {
   await stage.operator()
   return stage.close
 })
+
+const encoded = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
 
 /** A resource of nothing but `data`, unless `more` says otherwise. */
 function withData(name: string, data: Record<string, string>, more: Record<string, unknown> = {}) {
@@ -283,6 +288,40 @@ test('keys that labels of all kinds give are keys to the API server, and no othe
   const illegal = [...new Set(labels)].filter((label) => !isLegalKey(label)).slice(0, 40)
   const refused = await Promise.allSettled(illegal.map((label) => tryKeys([label])))
   expect(refused.filter(({ status }) => status === 'fulfilled')).toEqual([])
+})
+
+test('what any item maps to is taken by the API server, byte for byte', async () => {
+  const { cluster } = stage
+  const contents = fc.sample(anyContent, { numRuns: isFull ? 500 : 60, seed: SEED })
+  const path = `/api/v1/namespaces/${cluster.namespace}/secrets`
+  const wrong: string[] = []
+  const trySecret = async (data: Record<string, string>) => {
+    const metadata = { generateName: 'mapped-' }
+    const body = { apiVersion: 'v1', kind: 'Secret', metadata, data }
+    const request = { method: 'POST', path, query: { dryRun: 'All' }, body } as const
+    const answer = await cluster.rest.send(request, timeout(60_000))
+    return (answer as { data?: Record<string, string> }).data ?? {}
+  }
+  const mapped = contents.map((content) => {
+    const pairs = [...contentOfItem(content, true).data]
+    return Object.fromEntries(pairs.map(([key, value]) => [key, encoded(value.reveal())]))
+  })
+  // Some at a time; the order does not matter.
+  for (let n = 0; n < mapped.length; n += 20) {
+    await Promise.all(
+      mapped.slice(n, n + 20).map(async (data) => {
+        const taken = await trySecret(data).catch((error: unknown) => ({ refused: String(error) }))
+        if (!isDeepStrictEqual(taken, data)) wrong.push(JSON.stringify({ data, taken }))
+      }),
+    )
+  }
+  const what = 'mapped Secrets, dry-run on the API server'
+  const violations = wrong.length
+  await tally({ gate: 10, what, trials: mapped.length, violations, seed: SEED })
+  expect(wrong, `again: KEYFERRY_SEED=${SEED} npm run test:cluster -- data -t maps`).toEqual([])
+  expect(mapped.filter((data) => Object.keys(data).length > 0).length).toBeGreaterThan(
+    mapped.length / 2,
+  )
 })
 
 test('whatever a path holds, it is looked up and never part of a URL', async () => {

@@ -3,12 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { remoteAdmin } from '../../src/server/admin/socket.ts'
 import { adminProxy } from '../../src/server/admin/wire.ts'
+import { createRandom } from '../simulation/random.ts'
+import { isFull, SEED, tally } from '../support/gates.ts'
 import { call } from '../support/http.ts'
 import { keyferry, type ServerProcess, startProgram } from '../support/program.ts'
 import { tempDir } from '../support/server.ts'
-import { rounds, tell } from '../support/skip.ts'
+import { tell } from '../support/skip.ts'
 
-const ROUNDS = rounds('KEYFERRY_ROUNDS', 200)
+/** Kills of the server, at moments that chance decides. */
+const ROUNDS = isFull ? 300 : 200
+const random = createRandom(SEED)
 const LANES = 2
 const WRITERS = 4
 /** Every so many rounds the keys are rotated meanwhile, and the kill falls into that too. */
@@ -29,6 +33,7 @@ interface Lane {
   /** Texts of creations that got no answer: they may have happened. */
   readonly openCreates: Set<string>
   acked: number
+  kills: number
   /** Rotations that began, and those that ended before the kill. */
   readonly rotations: { begun: number; ended: number }
 }
@@ -57,7 +62,16 @@ async function openLane(): Promise<Lane> {
   const made = await keyferry(['connect', 'token', 'create', '--data', dir, '--vault', 'V=rw'])
   const token = made.out.trim()
   const rotations = { begun: 0, ended: 0 }
-  return { dir, vault, token, items: new Map(), openCreates: new Set(), acked: 0, rotations }
+  return {
+    dir,
+    vault,
+    token,
+    items: new Map(),
+    openCreates: new Set(),
+    acked: 0,
+    kills: 0,
+    rotations,
+  }
 }
 
 /** Writes until the server is gone, noting what was acknowledged. */
@@ -159,8 +173,9 @@ async function runLane(lane: Lane, count: number): Promise<void> {
     )
     const rotation = n % ROTATE_EVERY === 0 ? rotateUntilDeath(lane) : undefined
     // Any moment of the first writes; on a slow machine a fixed time would come before them.
-    await sleep(20 + Math.random() * 100)
+    await sleep(random.between(20, 120))
     await server.stop('SIGKILL')
+    lane.kills += 1
     await Promise.all([...writers, rotation])
   }
 }
@@ -186,6 +201,15 @@ test(`nothing acknowledged is lost, and nothing is half there, in ${ROUNDS} kill
     tell(
       `${ROUNDS} kills, ${acked} acknowledged writes, ${begun} rotations, ${ended} of them whole`,
     )
+    const trials = lanes.reduce((total, lane) => total + lane.kills, 0)
+    // A violation has failed the test already.
+    await tally({
+      gate: 14,
+      what: 'kills of the server during writes',
+      trials,
+      violations: 0,
+      seed: SEED,
+    })
     expect(acked).toBeGreaterThan(ROUNDS)
     expect(begun).toBeGreaterThan(ROUNDS / ROTATE_EVERY / 2)
   } finally {

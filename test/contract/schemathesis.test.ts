@@ -4,16 +4,18 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import document from '../../src/server/openapi.json' with { type: 'json' }
 import { schemathesis } from '../support/clients.ts'
+import { isFull, SEED, tally } from '../support/gates.ts'
 import { type Ran, runToEnd } from '../support/run.ts'
 import { type TestServer, testServer } from '../support/server.ts'
-import { isSkipped, rounds, tell } from '../support/skip.ts'
+import { isSkipped, tell } from '../support/skip.ts'
 
-/** Requests at least, over all runs. */
-const REQUESTS = 5_000
-const EXAMPLES = rounds('KEYFERRY_EXAMPLES', 120)
-/** A run per processor; the seeds of a failed run replay it: KEYFERRY_SEED=… */
-const FIRST_SEED = rounds('KEYFERRY_SEED', Math.floor(Math.random() * 1e9) + 1)
-const SEEDS = [FIRST_SEED, FIRST_SEED + 1]
+/** Of each operation in each run, and sequences of calls along the links of answers. */
+const EXAMPLES = isFull ? 260 : 120
+/** Over all runs, at least. */
+const REQUESTS = isFull ? 6_000 : 5_000
+const SEQUENCES = isFull ? 500 : 200
+/** A run per processor; `KEYFERRY_SEED=… npm run test:contract -- schemathesis` repeats them. */
+const SEEDS = [SEED, SEED + 1] as const
 
 describe.skipIf(isSkipped('schemathesis'))('the API under Schemathesis', () => {
   let server: TestServer
@@ -67,11 +69,23 @@ describe.skipIf(isSkipped('schemathesis'))('the API under Schemathesis', () => {
     )
     for (const report of reports) expect(report).toMatch(/Tested: 15/)
     const requests = server.lines.filter((line) => line.includes('request completed'))
-    tell(`${requests.length} requests`)
+    const bad = requests.filter((line) => /"status":5/.test(line))
+    const sequences = reports.reduce((sum, report) => sum + scenariosIn(report), 0)
+    tell(`${requests.length} requests, ${sequences} sequences`)
+    const violations = bad.length
+    const line = { gate: 12, violations, seed: SEED }
+    await tally({ ...line, what: 'requests of Schemathesis', trials: requests.length })
+    await tally({ ...line, what: 'sequences along links', trials: sequences })
+    expect(bad).toEqual([])
     expect(requests.length).toBeGreaterThanOrEqual(REQUESTS)
-    expect(requests.filter((line) => /"status":5/.test(line))).toEqual([])
+    expect(sequences).toBeGreaterThanOrEqual(SEQUENCES)
   })
 })
+
+/** How many sequences of calls a run tried along the links of answers, as it says. */
+function scenariosIn(report: string): number {
+  return Number(/Scenarios:\s+(\d+)/.exec(report)?.[1] ?? 0)
+}
 
 /** The document with full paths: Schemathesis knows one server only. */
 function absoluteDocument(): object {

@@ -7,14 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isKeyferryError } from '../../src/errors.ts'
 import { readImport } from '../../src/server/admin/formats.ts'
 import { restore } from '../../src/server/admin/restore.ts'
+import { isFull } from '../support/gates.ts'
 import { keyferry, plainEnv, PROGRAM } from '../support/program.ts'
 import { ended } from '../support/run.ts'
 import { tempDir } from '../support/server.ts'
-import { rounds } from '../support/skip.ts'
 import { contentOf, testStore, type TestStore } from '../support/store.ts'
 
 /** Kills of each command. */
-const KILLS = rounds('KEYFERRY_TRANSFER_KILLS', 3)
+const KILLS = isFull ? 10 : 3
 const ITEMS = 1_500
 
 const document = (name: string) => ({

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { chmod, chown, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import { aptInstall } from './apt.ts'
+import { CERTIFICATE, PRIVATE_KEY } from './certificate.ts'
 import { freePort } from './processes.ts'
 import { ended, run } from './run.ts'
 
@@ -12,12 +13,26 @@ import { ended, run } from './run.ts'
 export interface TestPostgres extends AsyncDisposable {
   /** URL of a new, empty database. */
   database(): Promise<string>
+  /** Port and folder of the server's sockets. */
+  readonly port: number
+  readonly dir: string
   /** Stops the server at once, as a crash would. */
   crash(): Promise<void>
   start(): Promise<void>
 }
 
 const DEBIAN_DIR = '/usr/lib/postgresql'
+/** The password of the users that need one. */
+export const PASSWORD = "pass:w/örd'%"
+/** How users are let in; anybody else without more ado. */
+const ACCESS = `host all scram all scram-sha-256
+host all hashed all md5
+host all plain all password
+hostssl all encrypted all trust
+host all encrypted all reject
+host all all all trust
+local all all trust
+`
 /** PostgreSQL refuses to run as root. */
 const USER = 'nobody'
 
@@ -29,8 +44,12 @@ export async function testPostgres(): Promise<TestPostgres> {
   const owner = await ownerOf(dir)
   const initdb = ['-D', data, '-U', 'keyferry', '--auth=trust', '--no-sync', '-E', 'UTF8']
   await run(...owner.as(path.join(bin, 'initdb'), initdb))
+  await writeFile(path.join(data, 'pg_hba.conf'), ACCESS)
+  await writeFile(path.join(data, 'server.crt'), CERTIFICATE)
+  await owner.give(path.join(data, 'server.key'), PRIVATE_KEY)
   const port = await freePort()
   const settings = {
+    ssl: 'on',
     listen_addresses: '127.0.0.1',
     port: String(port),
     unix_socket_directories: dir,
@@ -54,9 +73,21 @@ export async function testPostgres(): Promise<TestPostgres> {
     await end
   }
   await start()
+  const quoted = `'${PASSWORD.replaceAll("'", "''")}'`
+  await query(
+    bin,
+    port,
+    'postgres',
+    `SET password_encryption='md5'; CREATE ROLE hashed LOGIN PASSWORD ${quoted}`,
+  )
+  for (const user of ['scram', 'plain', 'encrypted']) {
+    await query(bin, port, 'postgres', `CREATE ROLE ${user} LOGIN PASSWORD ${quoted}`)
+  }
   let databases = 0
   return {
     start,
+    port,
+    dir,
     async database() {
       const name = `test${++databases}`
       await query(bin, port, 'postgres', `CREATE DATABASE ${name}`)
@@ -109,13 +140,22 @@ async function installed(): Promise<string | undefined> {
 
 interface Owner {
   as(command: string, args: readonly string[]): [string, string[]]
+  /** Writes a file that only the owner may read. */
+  give(file: string, content: string): Promise<void>
 }
 
 async function ownerOf(dir: string): Promise<Owner> {
-  if (process.getuid?.() !== 0) return { as: (command, args) => [command, [...args]] }
+  const give = (file: string, content: string) => writeFile(file, content, { mode: 0o600 })
+  if (process.getuid?.() !== 0) return { as: (command, args) => [command, [...args]], give }
   const id = async (flag: string) => Number(await run('id', [flag, USER]))
   const [uid, gid] = await Promise.all([id('-u'), id('-g')])
   await chown(dir, uid, gid)
   const prefix = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--']
-  return { as: (command, args) => ['setpriv', [...prefix, command, ...args]] }
+  return {
+    as: (command, args) => ['setpriv', [...prefix, command, ...args]],
+    async give(file, content) {
+      await give(file, content)
+      await chown(file, uid, gid)
+    },
+  }
 }

@@ -1,7 +1,11 @@
 /** What a release is made of: versions that agree, actions that cannot change, packages that run nothing. */
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { bundleProgram } from '../../.ci/bundle.mjs'
+import { billOf, licencesOf, materialsOf } from '../../.ci/materials.mjs'
 import packageJson from '../../package.json' with { type: 'json' }
 
 const WORKFLOWS = '.github/workflows'
@@ -16,12 +20,24 @@ describe('the version of package.json', () => {
   })
 })
 
+interface Job {
+  readonly 'timeout-minutes': number
+  readonly permissions?: Readonly<Record<string, string>>
+  readonly needs?: string
+  readonly steps: readonly {
+    readonly uses?: string
+    readonly run?: string
+    readonly with?: Readonly<Record<string, unknown>>
+  }[]
+}
+
 describe.each(readdirSync(WORKFLOWS))('the workflow %s', (name) => {
   const text = readFileSync(`${WORKFLOWS}/${name}`, 'utf8')
   const workflow = parse(text) as {
     permissions: Record<string, string>
-    jobs: Record<string, { 'timeout-minutes': number }>
+    jobs: Record<string, Job>
   }
+  const steps = Object.values(workflow.jobs).flatMap((job) => job.steps)
 
   test('uses actions by their commit, and says which version that is', () => {
     const uses = text.match(/uses: .+/g) ?? []
@@ -33,6 +49,56 @@ describe.each(readdirSync(WORKFLOWS))('the workflow %s', (name) => {
     expect(workflow.permissions).toEqual({ contents: 'read' })
     for (const job of Object.values(workflow.jobs))
       expect(job['timeout-minutes']).toBeGreaterThan(0)
+  })
+
+  test('runs what every change is judged by', () => {
+    expect(steps.map(({ run }) => run)).toContain('sudo env "PATH=$PATH" "HOME=$HOME" .ci/run')
+  })
+
+  test("leaves no token in the clone, and puts nobody's text into a script", () => {
+    for (const { uses = '', run = '', with: inputs } of steps) {
+      if (uses.startsWith('actions/checkout@')) expect(inputs?.['persist-credentials']).toBe(false)
+      expect(run).not.toContain('${{')
+    }
+  })
+})
+
+describe('a release', () => {
+  const { jobs } = parse(readFileSync(`${WORKFLOWS}/release.yml`, 'utf8')) as {
+    jobs: Record<string, Job>
+  }
+  const { check, release } = jobs
+  const scripts = (release?.steps ?? []).map(({ run = '' }) => run).join('\n')
+  const actions = (release?.steps ?? []).map(({ uses = '' }) => uses.split('@')[0])
+
+  test('is made after everything passed, by the one job that may publish, which may no more', () => {
+    expect(Object.keys(jobs)).toEqual(['check', 'release'])
+    expect([check?.permissions, release?.needs]).toEqual([undefined, 'check'])
+    expect(release?.permissions).toEqual({
+      contents: 'read',
+      packages: 'write',
+      'id-token': 'write',
+      attestations: 'write',
+    })
+  })
+
+  test('signs and attests image and chart', () => {
+    expect(scripts.match(/cosign sign --yes .+/g)).toEqual([
+      'cosign sign --yes "$IMAGE@$DIGEST"',
+      'cosign sign --yes "$CHARTS/keyferry@$digest"',
+    ])
+    expect(scripts).toContain('cosign attest --yes --type cyclonedx')
+    const provenance = actions.filter((name) => name === 'actions/attest-build-provenance')
+    expect(provenance).toHaveLength(2)
+  })
+
+  test('ends with the checks that SECURITY.md tells users to make', () => {
+    const last = release?.steps.at(-1)?.run ?? ''
+    const told = readFileSync('SECURITY.md', 'utf8')
+    for (const command of ['cosign verify', 'gh attestation verify', 'cosign verify-attestation']) {
+      expect(last).toContain(command)
+      expect(told).toContain(command)
+    }
   })
 })
 
@@ -61,8 +127,19 @@ describe('the packages of the lock file', () => {
   })
 })
 
+/** Each one is somebody else who may change what runs next to every Secret. */
+const MOST_PACKAGES = 60
+
 describe('the packages that ship', () => {
   const shipped = locked.filter(([, { dev }]) => !dev)
+
+  test('are few, and all that an installation without tools has', () => {
+    expect(shipped.length).toBeLessThanOrEqual(MOST_PACKAGES)
+    const args = ['ls', '--omit=dev', '--all', '--package-lock-only', '--parseable']
+    const listed = execFileSync('npm', args, { encoding: 'utf8' }).trim().split('\n').slice(1)
+    const folders = listed.map((line) => line.slice(line.indexOf('node_modules/')))
+    expect(folders.toSorted()).toEqual(shipped.map(([path]) => path).toSorted())
+  })
 
   test('have their reason in docs/decisions', () => {
     const text = readFileSync('docs/decisions/0001-libraries.md', 'utf8')
@@ -95,5 +172,66 @@ describe('the packages that ship', () => {
         `${path}: ${license}`,
       ).toBe(true)
     }
+  })
+})
+
+describe('the bundle', () => {
+  const program = Buffer.from('the program')
+  const found = bundleProgram(false).then(materialsOf)
+
+  test('is made of few packages, none of them a tool', async () => {
+    const materials = await found
+    expect(materials.length).toBeGreaterThan(40)
+    expect(materials.length).toBeLessThanOrEqual(MOST_PACKAGES)
+    const tools = materials.filter(({ folder }) => lock.packages[folder]?.dev)
+    expect(tools).toEqual([])
+    // What would run beside the program is not in it.
+    expect(materials.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['fastify', 'undici', 'pg-protocol', 'jose']),
+    )
+  })
+
+  test('has a bill of materials that says of each what npm does, and names the program by its hash', async () => {
+    const materials = await found
+    const bill = await billOf(materials, program)
+    expect(bill.metadata.component).toMatchObject({
+      name: 'keyferry',
+      version,
+      hashes: [{ alg: 'SHA-256', content: createHash('sha256').update(program).digest('hex') }],
+    })
+    const args = ['sbom', '--omit=dev', '--package-lock-only', '--sbom-format=cyclonedx']
+    const npm = JSON.parse(execFileSync('npm', args, { encoding: 'utf8' })) as typeof bill
+    const ofNpm = new Map(npm.components.map((one) => [one.purl, one]))
+    // npm leaves some out that are installed; what it names is what we name.
+    const both = bill.components.filter(({ purl }) => ofNpm.has(purl))
+    expect(both.length).toBeGreaterThan(40)
+    for (const { purl, name, version: own, hashes, licenses } of both) {
+      expect(ofNpm.get(purl)).toMatchObject({ name, version: own, hashes, licenses })
+    }
+    const versions = new Set(materials.map((one) => `${one.name}@${one.version}`))
+    expect(bill.components.map((one) => one['bom-ref']).toSorted()).toEqual(
+      [...versions].toSorted(),
+    )
+  })
+
+  test('has a bill in which everything is there because of something', async () => {
+    const { dependencies, metadata } = await billOf(await found, program)
+    const next = new Map(dependencies.map(({ ref, dependsOn }) => [ref, dependsOn]))
+    const reached = new Set<string>()
+    const visit = (ref: string) => {
+      if (reached.has(ref)) return
+      reached.add(ref)
+      next.get(ref)?.forEach(visit)
+    }
+    visit(metadata.component['bom-ref'])
+    expect([...reached].toSorted()).toEqual(dependencies.map(({ ref }) => ref).toSorted())
+  })
+
+  test('comes with the licence of each', async () => {
+    const materials = await found
+    const text = await licencesOf(materials)
+    for (const { name, version: own } of materials) expect(text).toContain(`${name} ${own} (`)
+    expect(text.match(/Permission is hereby granted/g)?.length).toBeGreaterThan(30)
+    expect(text).toContain('Apache License')
   })
 })

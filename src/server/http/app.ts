@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { ServerOptions as HttpOptions } from 'node:http'
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import glue from 'fastify-openapi-glue'
 import { type AppContext, CONNECT_VERSION, type Handler, VERSION_HEADER } from './context.ts'
-import { allowedMethods, servedDocument } from './document.ts'
+import { allowedMethods, documentRoutes } from './document.ts'
 import { answerBrokenRequest, errorBody, refuseExpectation, sendError } from './errors.ts'
 import { fileHandlers } from './files.ts'
 import { admit, authorise, type PathIds } from './guard.ts'
@@ -67,10 +66,9 @@ export async function createApp(
   const handlers = handlersOf(context)
   // A serialiser made of a schema drops what the schema does not name, and is no faster.
   app.setSerializerCompiler(() => JSON.stringify)
-  await app.register(glue, {
-    specification: servedDocument(),
-    operationResolver: (id) => route(context, id, handlers) as never,
-  })
+  for (const { operationId, ...described } of documentRoutes()) {
+    app.route({ ...described, ...route(context, operationId, handlers) })
+  }
   await app.ready()
   return app
 }

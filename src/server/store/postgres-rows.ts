@@ -1,21 +1,17 @@
-import type { ClientBase } from 'pg'
 import type { Key, Kind, Row, RowVersion, Write } from './engine.ts'
 import { type Pending, wanted } from './group.ts'
+import type { Queryable } from './postgres-session.ts'
 
 const PAGE_ROWS = 500
 const COLUMNS = 'kind, scope, id, version, sealed'
 
-/** A connection, or a pool of them. */
-export type Queryable = Pick<ClientBase, 'query'>
-
 /** One row. */
 export async function getRow(db: Queryable, { kind, scope, id }: Key): Promise<Row | undefined> {
-  const { rows } = await db.query<SqlRow>({
-    name: 'get',
-    text: `SELECT ${COLUMNS} FROM keyferry_records WHERE kind=$1 AND scope=$2 AND id=$3`,
-    values: [kind, scope, id],
-  })
-  return rows.map(toRow)[0]
+  const rows = await db.query<Row>(
+    `SELECT ${COLUMNS} FROM keyferry_records WHERE kind=$1 AND scope=$2 AND id=$3`,
+    [kind, scope, id],
+  )
+  return rows[0]
 }
 
 /** Rows of a kind and scope with ids after `after`. */
@@ -25,12 +21,12 @@ export async function getPage(
   after: string,
   limit: number,
 ): Promise<Row[]> {
-  const { rows } = await db.query<SqlRow>(
+  const rows = await db.query<Row>(
     `SELECT ${COLUMNS} FROM keyferry_records WHERE kind=$1 AND scope=$2 AND id>$3
      ORDER BY id LIMIT $4`,
     [kind, scope, after, limit],
   )
-  return rows.map(toRow)
+  return rows
 }
 
 /** Ids and versions of a kind, or of one scope of it. */
@@ -39,39 +35,21 @@ export async function getVersions(
   kind: Kind,
   scope: string | undefined,
 ): Promise<RowVersion[]> {
-  const { rows } = await db.query<Omit<SqlRow, 'sealed'>>(
+  return db.query<RowVersion>(
     `SELECT scope, id, version FROM keyferry_records
      WHERE kind=$1 AND ($2::text IS NULL OR scope=$2) ORDER BY scope, id`,
     [kind, scope ?? null],
   )
-  return rows.map((row) => ({ scope: row.scope, id: row.id, version: Number(row.version) }))
 }
 
 /** Bytes of content under a kind. */
 export async function getSize(db: Queryable, kind: Kind): Promise<number> {
-  const { rows } = await db.query<{ n: string }>(
-    'SELECT coalesce(sum(length(sealed)), 0) AS n FROM keyferry_records WHERE kind=$1',
+  const rows = await db.query<{ n: number }>(
+    'SELECT coalesce(sum(length(sealed)), 0)::bigint AS n FROM keyferry_records WHERE kind=$1',
     [kind],
   )
-  return Number(rows[0]?.n)
+  return rows[0]?.n ?? 0
 }
-
-interface SqlRow {
-  readonly kind: Kind
-  readonly scope: string
-  readonly id: string
-  /** bigint: pg gives text. */
-  readonly version: string
-  readonly sealed: Buffer
-}
-
-const toRow = ({ kind, scope, id, version, sealed }: SqlRow): Row => ({
-  kind,
-  scope,
-  id,
-  version: Number(version),
-  sealed,
-})
 
 /** Shows every row of a kind, page by page, ordered by scope and id. */
 export async function walk(
@@ -81,14 +59,14 @@ export async function walk(
 ): Promise<void> {
   let after: Pick<Key, 'scope' | 'id'> = { scope: '', id: '' }
   for (;;) {
-    const { rows } = await db.query<SqlRow>(
+    const rows = await db.query<Row>(
       `SELECT ${COLUMNS} FROM keyferry_records
        WHERE kind=$1 AND (scope, id)>($2, $3) ORDER BY scope, id LIMIT $4`,
       [kind, after.scope, after.id, PAGE_ROWS],
     )
     const last = rows.at(-1)
     if (last === undefined) return
-    await visit(rows.map(toRow))
+    await visit(rows)
     after = last
   }
 }
@@ -96,13 +74,12 @@ export async function walk(
 /** The rows that the changes of a group ask for. */
 export async function load(db: Queryable, group: readonly Pending[]): Promise<Row[]> {
   const { keys, ranges } = wanted(group)
-  const { rows } = await db.query<SqlRow>({
-    name: 'load',
-    text: `SELECT ${COLUMNS} FROM keyferry_records WHERE (kind, scope, id) IN
-           (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))`,
-    values: [keys.map((key) => key.kind), keys.map((key) => key.scope), keys.map((key) => key.id)],
-  })
-  const loaded = rows.map(toRow)
+  const rows = await db.query<Row>(
+    `SELECT ${COLUMNS} FROM keyferry_records WHERE (kind, scope, id) IN
+     (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))`,
+    [keys.map((key) => key.kind), keys.map((key) => key.scope), keys.map((key) => key.id)],
+  )
+  const loaded = [...rows]
   for (const range of ranges) loaded.push(...(await getPage(db, range, '', 2 ** 31)))
   return loaded
 }
@@ -134,20 +111,19 @@ export async function writeRows(db: Queryable, writes: readonly Write[]): Promis
 
 /** Inserts or replaces rows in one statement; no two may have one key. */
 export async function putRows(db: Queryable, rows: readonly Row[]): Promise<void> {
-  await db.query({
-    name: 'put',
-    text: `INSERT INTO keyferry_records (${COLUMNS})
-           SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[])
-           ON CONFLICT (kind, scope, id)
-           DO UPDATE SET version=excluded.version, sealed=excluded.sealed`,
-    values: [
+  await db.query(
+    `INSERT INTO keyferry_records (${COLUMNS})
+     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[])
+     ON CONFLICT (kind, scope, id)
+     DO UPDATE SET version=excluded.version, sealed=excluded.sealed`,
+    [
       rows.map(({ kind }) => kind),
       rows.map(({ scope }) => scope),
       rows.map(({ id }) => id),
       rows.map(({ version }) => version),
-      rows.map(({ sealed }) => Buffer.from(sealed)),
+      rows.map(({ sealed }) => sealed),
     ],
-  })
+  )
 }
 
 async function dropRows(db: Queryable, keys: readonly Key[]): Promise<void> {

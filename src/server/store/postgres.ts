@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
-import { DatabaseError, Pool } from 'pg'
+import { DatabaseError } from 'pg-protocol'
 import { isKeyferryError } from '../../errors.ts'
 import { type Engine, EVERY_KIND, type Kind, type Row, type WriteState } from './engine.ts'
 import { unavailable } from './failures.ts'
 import { decideGroup, type Pending } from './group.ts'
+import { createPool, type Pool } from './postgres-pool.ts'
 import {
   getPage,
   getRow,
@@ -12,10 +13,11 @@ import {
   getVersions,
   load,
   putRows,
-  type Queryable,
   walk,
   writeRows,
 } from './postgres-rows.ts'
+import type { Queryable } from './postgres-session.ts'
+import { postgresTarget } from './postgres-url.ts'
 import { migrations, SCHEMA_VERSION, tooNew } from './schema.ts'
 import { openSqlite } from './sqlite.ts'
 
@@ -26,6 +28,8 @@ const CONNECTIONS = 10
 /** Milliseconds a statement may take, lock waits included. */
 const STATEMENT_MS = 30_000
 const CONNECT_MS = 10_000
+/** Milliseconds for which a connection that nobody needs is kept. */
+const IDLE_MS = 10_000
 
 // Source: PostgreSQL documentation, Appendix A
 const DISK_FULL = '53100'
@@ -37,17 +41,19 @@ const DISK_FULL = '53100'
  * @throws KeyferryError STORE_UNAVAILABLE
  */
 export async function openPostgres(url: string): Promise<Engine> {
-  const pool = new Pool({
-    connectionString: url,
-    max: CONNECTIONS,
-    connectionTimeoutMillis: CONNECT_MS,
-    statement_timeout: STATEMENT_MS,
-    application_name: 'keyferry connect',
-    // Whatever the database's default: what is acknowledged is on disk.
-    options: '-c synchronous_commit=on',
+  const pool = createPool(postgresTarget(url), {
+    connections: CONNECTIONS,
+    connectMs: CONNECT_MS,
+    idleMs: IDLE_MS,
+    // The server ends a statement by itself, unless it is gone.
+    silenceMs: STATEMENT_MS + CONNECT_MS,
+    settings: {
+      application_name: 'keyferry connect',
+      statement_timeout: String(STATEMENT_MS),
+      // Whatever the database's default: what is acknowledged is on disk.
+      synchronous_commit: 'on',
+    },
   })
-  // A connection that breaks while idle is replaced at its next use.
-  pool.on('error', () => undefined)
   try {
     await prepare(pool)
   } catch (error) {
@@ -81,15 +87,15 @@ export async function openPostgres(url: string): Promise<Engine> {
 }
 
 async function prepare(pool: Pool): Promise<void> {
-  const { rows } = await pool.query<{ fsync: string }>('SHOW fsync')
-  if (rows[0]?.fsync === 'off') {
+  const [shown] = await pool.query<{ fsync: string }>('SHOW fsync')
+  if (shown?.fsync === 'off') {
     throw unavailable('PostgreSQL runs with fsync=off and would lose acknowledged writes')
   }
   await transaction(pool, 'BEGIN', async (db) => {
     await db.query('SELECT pg_advisory_xact_lock($1)', [WRITE_LOCK])
     await db.query('CREATE TABLE IF NOT EXISTS keyferry_schema (version integer NOT NULL)')
     const found = await db.query<{ version: number }>('SELECT version FROM keyferry_schema')
-    const version = found.rows[0]?.version ?? 0
+    const version = found[0]?.version ?? 0
     if (version > SCHEMA_VERSION) throw tooNew('in PostgreSQL', version)
     for (const step of migrations.slice(version)) await db.query(step.postgres)
     if (version === SCHEMA_VERSION) return
@@ -99,27 +105,23 @@ async function prepare(pool: Pool): Promise<void> {
 }
 
 /** Runs `work` in a transaction; whatever it throws rolls back. */
-async function transaction<T>(
+function transaction<T>(
   pool: Pool,
   begin: string,
   work: (db: Queryable) => Promise<T>,
 ): Promise<T> {
-  const client = await pool.connect()
-  let broken = false
-  try {
-    await client.query(begin)
-    const result = await work(client)
-    await client.query('COMMIT')
-    return result
-  } catch (error) {
-    // After a failed ROLLBACK the connection's state is unknown: it is thrown away.
-    await client.query('ROLLBACK').catch(() => {
-      broken = true
-    })
-    throw error
-  } finally {
-    client.release(broken)
-  }
+  return pool.lend(async (session) => {
+    try {
+      await session.query(begin)
+      const result = await work(session)
+      await session.query('COMMIT')
+      return result
+    } catch (error) {
+      // After a failed ROLLBACK the connection's state is unknown: it is thrown away.
+      await session.query('ROLLBACK').catch(() => session.close())
+      throw error
+    }
+  })
 }
 
 async function snapshot(

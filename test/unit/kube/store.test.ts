@@ -83,6 +83,18 @@ test('an answer that comes after the news that its object is gone does not bring
   expect(contentOf(store)).toEqual(['team/a@21'])
 })
 
+test('an object whose successor came and went does not come back with older news', () => {
+  const { store, take } = aStore('10', 'team/a@1')
+  store.observe(thing('team/a@13', { uid: 'successor' }))
+  store.forget({ namespace: 'team', name: 'a' }, 'successor')
+  // The watch has yet to tell what became of the first one.
+  take({ kind: 'applied', object: thing('team/a@11') })
+  expect(contentOf(store)).toEqual([])
+  take({ kind: 'deleted', object: thing('team/a@12') })
+  take({ kind: 'applied', object: thing('team/a@15', { uid: 'third' }) })
+  expect(contentOf(store)).toEqual(['team/a@15'])
+})
+
 test('an object that is known to be gone does not come back with older news', () => {
   const { store, take } = aStore('10', 'team/a@1')
   store.forget({ namespace: 'team', name: 'a' }, 'uid-a')

@@ -1,15 +1,33 @@
 import { expect, test } from 'vitest'
-import { allowedMethods, servedDocument } from '../../../../src/server/http/document.ts'
+import { allowedMethods, documentRoutes } from '../../../../src/server/http/document.ts'
 
 test('the paths of the API are under /v1, those about the server at the root', () => {
-  const { paths } = servedDocument() as { paths: object }
-  const urls = Object.keys(paths)
-  expect(urls).toContain('/v1/vaults/{vaultUuid}/items/{itemUuid}/files/{fileUuid}/content')
+  const urls = documentRoutes().map(({ url }) => url)
+  expect(urls).toContain('/v1/vaults/:vaultUuid/items/:itemUuid/files/:fileUuid/content')
   expect(urls.filter((url) => !url.startsWith('/v1/')).toSorted()).toEqual([
     '/health',
     '/heartbeat',
     '/metrics',
   ])
+})
+
+test('an operation has schemas of its input, without references', () => {
+  const routes = documentRoutes()
+  expect(routes).toHaveLength(15)
+  expect(JSON.stringify(routes)).not.toContain('$ref')
+  const one = routes.find(({ operationId }) => operationId === 'Items_createNewItem')
+  expect(one).toMatchObject({
+    method: 'POST',
+    schema: {
+      params: { required: ['vaultUuid'], properties: { vaultUuid: { type: 'string' } } },
+      body: { content: { 'application/json': { schema: { type: 'object' } } } },
+    },
+  })
+  const list = routes.find(({ operationId }) => operationId === 'Activity_getApiRequests')
+  expect(list?.schema['querystring']).toMatchObject({
+    properties: { limit: { maximum: 10_000 }, offset: { minimum: 0 } },
+    required: [],
+  })
 })
 
 test.each([

@@ -1,0 +1,95 @@
+// How the program becomes one file, and the parts that other programs may import become theirs.
+
+import * as esbuild from 'esbuild'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+
+/**
+ * What the program needs of undici, whose index module loads all it has: the rest would be half a
+ * megabyte of source and its share of memory. A member that is missing here fails the build.
+ */
+const UNDICI = `
+  import api from './lib/api/index.js'
+  import Dispatcher from './lib/dispatcher/dispatcher.js'
+  // As the whole index does it.
+  Object.assign(Dispatcher.prototype, api)
+  export { default as Agent } from './lib/dispatcher/agent.js'`
+
+/** @type {import('esbuild').Plugin} */
+const trimUndici = {
+  name: 'trim-undici',
+  setup(build) {
+    build.onLoad({ filter: /\/node_modules\/undici\/index\.js$/ }, ({ path: file }) => ({
+      contents: UNDICI,
+      resolveDir: path.dirname(file),
+      loader: 'js',
+    }))
+  },
+}
+
+/**
+ * The CRD is read from `crds/` in the sources; a bundle is alone, so it carries the text.
+ *
+ * @type {import('esbuild').Plugin}
+ */
+const inlineCrd = {
+  name: 'inline-crd',
+  setup(build) {
+    build.onLoad({ filter: /src\/tools\/crd\.ts$/ }, async () => {
+      const text = await readFile('crds/onepassword.com_onepassworditems.yaml', 'utf8')
+      return { contents: `export const CRD_TEXT = ${JSON.stringify(text)}`, loader: 'js' }
+    })
+  },
+}
+
+/** @type {import('esbuild').BuildOptions} */
+const common = {
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  logLevel: 'warning',
+}
+
+/**
+ * dist/keyferry.mjs, which needs nothing but Node.
+ *
+ * @param {boolean} write or only tell what it would be made of
+ * @returns {Promise<import('esbuild').Metafile>}
+ */
+export async function bundleProgram(write) {
+  const { metafile } = await esbuild.build({
+    ...common,
+    entryPoints: { keyferry: 'src/main.ts' },
+    metafile: true,
+    write,
+    minifyWhitespace: true,
+    minifySyntax: true,
+    // Licences are in dist/keyferry.licenses.txt.
+    legalComments: 'none',
+    // The CustomResourceDefinition is part of the program.
+    loader: { '.yaml': 'text' },
+    plugins: [trimUndici, inlineCrd],
+    banner: {
+      js:
+        '#!/usr/bin/env node\n' +
+        "import { createRequire as __createRequire } from 'node:module';" +
+        'const require = __createRequire(import.meta.url);',
+    },
+  })
+  return metafile
+}
+
+/** dist/plan.mjs and dist/connect.mjs, whose dependencies come with the package. */
+export async function bundleLibrary() {
+  await esbuild.build({
+    ...common,
+    entryPoints: { plan: 'src/library/plan.ts', connect: 'src/library/connect.ts' },
+    // What both share, classes among it, exists once.
+    chunkNames: 'shared-[hash]',
+    splitting: true,
+    packages: 'external',
+  })
+}
