@@ -3,6 +3,7 @@
  * the seeds and trials that an hour allows, and the page of docs/ that tells what came of it.
  *
  *   npm run test:reliability                    everything; writes docs/reliability.results.json and the page
+ *   npm run test:reliability -- --usual         with what each change is judged by; the page says so
  *   npm run test:reliability -- faults          parts, by their names; the page stays as it is
  *   KEYFERRY_SEED=7 npm run test:reliability    the same chance as before
  *
@@ -37,7 +38,7 @@ async function run(name: string, gates: string): Promise<PartResult> {
   const code = await new Promise<number>((resolve) => {
     const env = {
       ...process.env,
-      KEYFERRY_PROGRAMME: 'full',
+      KEYFERRY_PROGRAMME: isUsual ? 'usual' : 'full',
       KEYFERRY_SEED: String(SEED),
       KEYFERRY_GATES: gates,
     }
@@ -64,13 +65,14 @@ function rowsOf(tallies: readonly Tally[]): ResultRow[] {
 }
 
 function wantedParts(): string[] {
-  const named = process.argv.slice(2)
+  const named = process.argv.slice(2).filter((word) => word !== '--usual')
   const unknown = named.filter((name) => !(name in PARTS))
   if (unknown.length === 0) return named.length > 0 ? named : Object.keys(PARTS)
   console.error(`No part is called ${unknown.join(', ')}. Parts: ${Object.keys(PARTS).join(', ')}`)
   process.exit(2)
 }
 
+const isUsual = process.argv.includes('--usual')
 const wanted = wantedParts()
 const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-programme-'))
 const gates = path.join(folder, 'gates.jsonl')
@@ -90,6 +92,7 @@ const isWhole = parts.length === Object.keys(PARTS).length
 const failed = parts.filter(({ code }) => code !== 0)
 if (isWhole && failed.length === 0) {
   const results: Results = {
+    tier: isUsual ? 'usual' : 'full',
     date: new Date().toISOString().slice(0, 10),
     seed: SEED,
     machine: `${os.availableParallelism()} processors, Node ${process.versions.node}`,

@@ -72,10 +72,11 @@ describe('readers of one item', () => {
     s.scheduleSequence(steps)
     for (let n = 0; n < edits; n += 1) void s.schedule(Promise.resolve(), 'an edit').then(edit)
     for (const [n, controller] of leave.slice(0, leavers).entries()) {
-      void s.schedule(Promise.resolve(), 'somebody leaves').then(() => {
+      const leaves = () => {
         if (waiting.has(n)) gone.add(n)
         controller.abort(LEFT)
-      })
+      }
+      void s.schedule(Promise.resolve(), 'somebody leaves').then(leaves)
     }
     await s.waitIdle()
     const settled = await s.waitFor(Promise.allSettled(answers))
