@@ -4,7 +4,7 @@
  *
  * Every property and constraint of the CRD is kept and broken; then come resources that keep the
  * schema and make no sense. To repeat a run:
- * `KEYFERRY_SEED=… npm run test:reliability -- test/reliability/bad-resources.test.ts`
+ * `KEYFERRY_SEED=… npm test -- reliability test/reliability/bad-resources.test.ts`
  */
 import * as fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'

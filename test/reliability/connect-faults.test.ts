@@ -3,7 +3,7 @@
  * at later ones: what is in a Secret stays, whole, no stored version is one that was not served, the
  * server is not asked more for it, others go on, and everything follows once the fault ends.
  *
- * `KEYFERRY_SEED=… npm run test:reliability -- test/reliability/connect-faults.test.ts` repeats a run.
+ * `KEYFERRY_SEED=… npm test -- reliability test/reliability/connect-faults.test.ts` repeats a run.
  */
 import { describe, expect, inject, test } from 'vitest'
 import { REASONS } from '../../src/operator/reasons.ts'

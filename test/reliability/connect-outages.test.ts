@@ -2,7 +2,7 @@
  * Faults of the list of vaults, on which everything rests, one after the other; and answers that are
  * made to cost memory.
  *
- * `KEYFERRY_SEED=… npm run test:reliability -- test/reliability/connect-outages.test.ts` repeats a run.
+ * `KEYFERRY_SEED=… npm test -- reliability test/reliability/connect-outages.test.ts` repeats a run.
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'

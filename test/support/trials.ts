@@ -194,7 +194,7 @@ export function openTheatre(kubeconfig: string, play: Play): Theatre {
 function replay(trial: Trial, error: unknown): string {
   const name = nameOf(trial)
   const text = error instanceof Error ? error.message : String(error)
-  const again = `KEYFERRY_SEED=${trial.seed} KEYFERRY_CRASH_ONLY='${name}' npm run test:reliability -- crash.test`
+  const again = `KEYFERRY_SEED=${trial.seed} KEYFERRY_CRASH_ONLY='${name}' npm test -- reliability crash.test`
   return `${name}: ${text}\n  again: ${again}`
 }
 
