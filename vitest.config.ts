@@ -9,6 +9,14 @@ const PATIENT = { testTimeout: 600_000, hookTimeout: 900_000 }
 /** Thousands of resources at once: alone, after all others, on an API server of its own. */
 const FLOOD = 'test/cluster/containment.test.ts'
 
+/** Minutes of waiting each: only the whole programme (`npm run test:reliability`) runs them. */
+const LONG =
+  process.env['KEYFERRY_PROGRAMME'] === 'full'
+    ? []
+    : ['time-travel', 'api-outages', 'connect-outages'].map(
+        (name) => `test/reliability/${name}.test.ts`,
+      )
+
 export default defineConfig({
   test: {
     reporters: ['default'],
@@ -67,6 +75,7 @@ export default defineConfig({
         test: {
           name: 'reliability',
           include: ['test/reliability/**/*.test.ts'],
+          exclude: LONG,
           globalSetup: ['test/support/cluster-setup.ts'],
           maxWorkers: 3,
           // Each runs two operators or more, whose Leases a machine that is too busy would cost them.

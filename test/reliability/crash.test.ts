@@ -4,14 +4,16 @@
  * Whoever comes next leaves exactly what the undisturbed run left: the same data, the same owners,
  * each workload restarted as often, nothing owed, nothing of others touched; and then writes no more.
  *
- * The requests are in `points.golden.txt`; KEYFERRY_CRASH_POINTS=write writes it anew. Each run takes
- * all of them. The whole programme (KEYFERRY_PROGRAMME=full) takes them several times. From
+ * The requests are in `points.golden.txt`; KEYFERRY_CRASH_POINTS=write writes it anew. Each run strikes
+ * at all of them, each at one moment of its life; the whole programme (KEYFERRY_PROGRAMME=full) at all
+ * three, several times. From
  * KEYFERRY_SEED come the order of the trials, and with it who shares a process with whom, the
- * milliseconds that each request is held up, and the pairs; the moments are the same in all.
+ * milliseconds that each request is held up, and the pairs; the requests are the same in all.
  * KEYFERRY_CRASH_ONLY takes the trials whose name contains it.
  */
 import process from 'node:process'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createRandom } from '../simulation/random.ts'
 import { applyCrd } from '../support/cluster.ts'
 import { type ControlPlane, startControlPlane } from '../support/control-plane/start.ts'
 import type { Scenario } from '../support/crash.ts'
@@ -92,11 +94,21 @@ function isFirstRestart({ plot, at, position }: PlotPoint): boolean {
   return position === 'before' && restarts?.[0]?.label === at.label
 }
 
-const moments = momentsOf(POINTS)
+/**
+ * The whole programme strikes each request at every moment of its life, a usual run at one of them,
+ * which the seed chooses.
+ */
+const moments = isFull ? momentsOf(POINTS) : oneOfEach(momentsOf(POINTS))
 const writes = moments.filter(({ at }) => !isRead(at))
 const reads = moments.filter(({ at }) => isRead(at))
 const count = isFull ? Math.max(2, Math.ceil((WANTED.kills - LEASES) / writes.length)) : 1
 const SEEDS = Array.from({ length: count }, (_, n) => SEED + n)
+
+function oneOfEach(all: readonly PlotPoint[]): PlotPoint[] {
+  const random = createRandom(SEED)
+  const points = Map.groupBy(all, ({ plot, at }) => `${plot} ${at.label} ${at.nth}`)
+  return [...points.values()].map((positions) => random.pick(positions))
+}
 
 const partOf = (moment: PlotPoint) => PARTS.findIndex(([, fits]) => fits(moment))
 
