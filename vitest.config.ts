@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { isFull } from './test/support/gates.ts'
 
 /**
  * Tests against real servers start processes and wait for states, not for times: these bounds only
@@ -10,12 +11,16 @@ const PATIENT = { testTimeout: 600_000, hookTimeout: 900_000 }
 const FLOOD = 'test/cluster/containment.test.ts'
 
 /** Minutes of waiting each: only the whole programme (`npm run test:reliability`) runs them. */
-const LONG =
-  process.env['KEYFERRY_PROGRAMME'] === 'full'
-    ? []
-    : ['time-travel', 'api-outages', 'connect-outages'].map(
-        (name) => `test/reliability/${name}.test.ts`,
-      )
+const LONG = isFull
+  ? []
+  : [
+      'time-travel',
+      'unobserved',
+      'api-faults',
+      'api-outages',
+      'connect-faults',
+      'connect-outages',
+    ].map((name) => `test/reliability/${name}.test.ts`)
 
 export default defineConfig({
   test: {

@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml'
 import { NOTICES, REASONS } from '../src/operator/reasons.ts'
-import { reliabilityPage } from './reliability-docs.ts'
 import { rulePages } from './rule-docs.ts'
 import { flagOf, SETTINGS, type SettingInfo, type SettingKind } from '../src/settings/settings.ts'
 
@@ -16,7 +15,6 @@ export function pages(): Readonly<Record<string, string>> {
   return {
     'docs/settings.md': MADE + settingsPage(),
     'docs/reasons.md': MADE + reasonsPage(),
-    'docs/reliability.md': MADE + reliabilityPage(),
     ...Object.fromEntries(Object.entries(rulePages()).map(([page, text]) => [page, MADE + text])),
     'charts/keyferry/README.md': MADE + chartPage(),
     // Helm reads no file outside of the chart.

@@ -1,12 +1,10 @@
 /**
  * docs/reliability.md: the promises, and what the last run of the whole programme tried to break
- * them. Its figures are those of docs/reliability.results.json, which `npm run test:reliability`
- * writes.
+ * them. `npm run test:reliability` writes it.
  */
-import { readFileSync } from 'node:fs'
 
-/** Where the programme leaves what it found. */
-export const RESULTS_FILE = 'docs/reliability.results.json'
+/** Where the programme tells what it found. */
+export const RELIABILITY_PAGE = 'docs/reliability.md'
 
 /** Trials of one kind, and how many of them broke a promise. */
 export interface ResultRow {
@@ -83,9 +81,8 @@ const PROMISES: readonly (readonly [string, string])[] = [
 
 const number = (value: number) => value.toLocaleString('en-US')
 
-/** The page. */
-export function reliabilityPage(): string {
-  const results = JSON.parse(readFileSync(RESULTS_FILE, 'utf8')) as Results
+/** The page about a run. */
+export function reliabilityPage(results: Results): string {
   const minutes = Object.values(results.seconds).reduce((sum, one) => sum + one, 0) / 60
   const rows = results.rows.map(({ gate, what, trials, violations }) => {
     const [title, where] = GATES[gate] ?? [`gate ${gate}`, 'test']
@@ -127,6 +124,6 @@ const EXPLANATION = [
   '',
   '- `npm run simulate -- --replay <seed>` tells everything that happens in one history; `npm run simulate -- --histories 100000` runs many.',
   '- A test that fails prints its seed and the command that runs the same again; `KEYFERRY_SEED=<seed>` gives any test the same chance.',
-  '- `npm test -- reliability` is what each change is judged by: every kind of fault but those that take minutes, every request of the crash matrix at one moment of its life; `npm run test:reliability -- --usual` writes this page from that. `npm run test:reliability` is everything.',
+  '- `npm test -- reliability` is what each change is judged by: a sample of the crash matrix, and every kind of fault but those that take minutes; `npm run test:reliability -- --usual` writes this page from that. `npm run test:reliability` is everything.',
   '',
 ]

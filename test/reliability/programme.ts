@@ -2,7 +2,7 @@
  * The whole reliability programme: every test that tries to make Keyferry break a promise, with all
  * the seeds and trials that an hour allows, and the page of docs/ that tells what came of it.
  *
- *   npm run test:reliability                    everything; writes docs/reliability.results.json and the page
+ *   npm run test:reliability                    everything; writes docs/reliability.md
  *   npm run test:reliability -- --usual         with what each change is judged by; the page says so
  *   npm run test:reliability -- faults          parts, by their names; the page stays as it is
  *   KEYFERRY_SEED=7 npm run test:reliability    the same chance as before
@@ -13,8 +13,12 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { pages } from '../../.ci/docs.ts'
-import { RESULTS_FILE, type Results, type ResultRow } from '../../.ci/reliability-docs.ts'
+import {
+  RELIABILITY_PAGE,
+  reliabilityPage,
+  type Results,
+  type ResultRow,
+} from '../../.ci/reliability-docs.ts'
 import { SEED, type Tally } from '../support/gates.ts'
 
 /** What is run, in the order of its cost. Names of files as vitest matches them. */
@@ -99,8 +103,7 @@ if (isWhole && failed.length === 0) {
     seconds: Object.fromEntries(parts.map(({ name, seconds }) => [name, seconds])),
     rows,
   }
-  await writeFile(RESULTS_FILE, `${JSON.stringify(results, undefined, 2)}\n`)
-  await writeFile('docs/reliability.md', pages()['docs/reliability.md'] ?? '')
-  console.log('docs/reliability.md tells of this run')
+  await writeFile(RELIABILITY_PAGE, reliabilityPage(results))
+  console.log(`${RELIABILITY_PAGE} tells of this run`)
 }
 process.exitCode = failed.length > 0 ? 1 : 0
