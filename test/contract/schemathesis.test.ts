@@ -13,7 +13,7 @@ import { isSkipped, tell } from '../support/skip.ts'
 const EXAMPLES = isFull ? 260 : 120
 /** Over all runs, at least. */
 const REQUESTS = isFull ? 6_000 : 5_000
-const SEQUENCES = isFull ? 500 : 200
+const SEQUENCES = isFull ? 500 : 50
 /** A run per processor; `KEYFERRY_SEED=… npm run test:contract -- schemathesis` repeats them. */
 const SEEDS = [SEED, SEED + 1] as const
 
