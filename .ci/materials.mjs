@@ -28,7 +28,8 @@ export async function materialsOf(metafile) {
   const folders = Object.values(metafile.outputs).flatMap(({ inputs }) =>
     Object.entries(inputs)
       .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
-      .flatMap(([file]) => IN_PACKAGE.exec(file)?.[0] ?? []),
+      // Where node_modules is a link, its files are named by where it leads.
+      .flatMap(([file]) => IN_PACKAGE.exec(file.slice(file.indexOf('node_modules/')))?.[0] ?? []),
   )
   const present = [...new Set(folders)].toSorted()
   return present.map((folder) => {

@@ -108,6 +108,7 @@ async function act(
   try {
     noteWrite(deps, run.seen, plan)
     const result = await writer.carryOut(run.seen.claim, plan, signal)
+    if (result.kind === 'done' || result.kind === 'stale-claim') noteWritten(deps, run.seen, plan)
     switch (result.kind) {
       case 'done':
         return conclude(deps, run.seen, plan)
@@ -155,6 +156,10 @@ async function tell(
 function noteWrite({ history }: ReconcileDeps, { claim }: Snapshot, { secret }: Plan): void {
   if (secret === undefined || secret.kind === 'delete') return
   history.writesSecret(keyOf(claim), secret.manifest.annotations[ITEM_VERSION])
+}
+
+function noteWritten({ history }: ReconcileDeps, { claim }: Snapshot, { secret }: Plan): void {
+  if (secret !== undefined && secret.kind !== 'delete') history.wroteSecret(keyOf(claim))
 }
 
 function conclude({ history, onOutcome }: ReconcileDeps, seen: Snapshot, plan: Plan): Requeue {

@@ -22,6 +22,8 @@ export interface History {
   didRepair(key: string): void
   /** The Secret is about to be written with that version of its item. */
   writesSecret(key: string, itemVersion: string | undefined): void
+  /** That was done: from now on it is known what is on it. */
+  wroteSecret(key: string): void
   /**
    * A Secret was read: another version of its item on it than was written last is the work of
    * somebody else who thinks it his.
@@ -96,6 +98,8 @@ export interface IncumbentSight {
 interface Traces {
   /** Versions of the item that this process wrote to the Secret or tried to, the newest first. */
   readonly written?: readonly string[]
+  /** Whether any of these is known to have been written. */
+  readonly wrote?: boolean
   /** The Secret that was looked at last: each is judged once. */
   readonly seen?: string
   readonly rewrites?: readonly number[]
@@ -166,6 +170,7 @@ export function createHistory(clock: Clock): History {
 type TraceKeeper = Pick<
   History,
   | 'writesSecret'
+  | 'wroteSecret'
   | 'sawSecret'
   | 'tookFinalizer'
   | 'foundIncumbent'
@@ -193,13 +198,15 @@ function createTraces({
       if (version === undefined || version === written[0]) return
       note(key, { written: [version, ...written].slice(0, REMEMBERED_WRITES) })
     },
+    wroteSecret: (key) => note(key, { wrote: true }),
     sawSecret(key, { uid, resourceVersion, annotations }, applied) {
-      const { written = [], seen, rewrites } = tracesOf(key)
+      const { written = [], wrote = false, seen, rewrites } = tracesOf(key)
       const version = annotations[ITEM_VERSION]
       const sight = `${uid} ${resourceVersion}`
       // Of a write whose status could not be told at once, only the status knows.
       const ours = applied === undefined ? written : [...written, applied]
-      if (ours.length === 0 || version === undefined || sight === seen) return
+      // Before anything of ours was on it, all that is on it is of others.
+      if (!(wrote || applied !== undefined) || version === undefined || sight === seen) return
       // Its reconcile takes our annotations off, its poll leaves them and changes its own.
       const rewritten = !ours.includes(version) || !(DIGEST in annotations)
       const all = rewritten ? [...lately(rewrites), clock.now()] : lately(rewrites)

@@ -32,7 +32,11 @@ function aHistory() {
   const clock = createVirtualClock()
   const history = createHistory(clock)
   const saw = (secret: SecretMeta) => history.sawSecret(KEY, secret, undefined)
-  return { clock, history, saw, met: () => history.incumbentAt(KEY, AT) }
+  const wrote = (version: string) => {
+    history.writesSecret(KEY, version)
+    history.wroteSecret(KEY)
+  }
+  return { clock, history, saw, wrote, met: () => history.incumbentAt(KEY, AT) }
 }
 
 test('a finalizer that is met for the first time is no sign that its operator is running', () => {
@@ -50,12 +54,12 @@ test('a finalizer that returns within ten minutes is a sign, for as long as it i
 })
 
 test('a Secret that is rewritten twice within ten minutes is a sign', async () => {
-  const { clock, history, saw, met } = aHistory()
-  history.writesSecret(KEY, '3')
+  const { clock, saw, wrote, met } = aHistory()
+  wrote('3')
   saw(aSecret('4'))
   expect(met()).toBeUndefined()
   await clock.advance(9 * MINUTE)
-  history.writesSecret(KEY, '4')
+  wrote('4')
   saw(aSecret('4', false))
   expect(met()).toBe('met')
   await clock.advance(2 * MINUTE)
@@ -63,8 +67,8 @@ test('a Secret that is rewritten twice within ten minutes is a sign', async () =
 })
 
 test('one version of a Secret counts once, however often it is read', () => {
-  const { history, saw, met } = aHistory()
-  history.writesSecret(KEY, '3')
+  const { saw, wrote, met } = aHistory()
+  wrote('3')
   const secret = aSecret('4')
   saw(secret)
   saw(secret)
@@ -72,9 +76,9 @@ test('one version of a Secret counts once, however often it is read', () => {
 })
 
 test('other edits are no sign, nor is anything before the first write', () => {
-  const { history, saw, met } = aHistory()
+  const { saw, wrote, met } = aHistory()
   for (const version of ['1', '2', '3']) saw(aSecret(version, false))
-  history.writesSecret(KEY, '3')
+  wrote('3')
   for (let edit = 0; edit < 3; edit += 1) saw(aSecret('3'))
   for (let edit = 0; edit < 3; edit += 1) saw(aSecret(undefined, false))
   expect(met()).toBeUndefined()
@@ -87,8 +91,8 @@ test('before this process has written itself, what the status says was written c
 })
 
 test('a write whose answer or status was lost is no work of another', () => {
-  const { history, met } = aHistory()
-  history.writesSecret(KEY, '3')
+  const { history, wrote, met } = aHistory()
+  wrote('3')
   history.writesSecret(KEY, '4')
   // It took effect, and the status never told; or it did not.
   for (const version of ['4', '4', '3', '3']) history.sawSecret(KEY, aSecret(version), '2')
@@ -97,9 +101,16 @@ test('a write whose answer or status was lost is no work of another', () => {
   expect(met()).toBe('met')
 })
 
-test('what another process wrote and told counts as ours', () => {
-  const { history, met } = aHistory()
+test('before the first write took effect, what is on the Secret is no sign', () => {
+  const { history, saw, met } = aHistory()
   history.writesSecret(KEY, '3')
+  for (const version of ['3', '2', '3']) saw(aSecret(version, false))
+  expect(met()).toBeUndefined()
+})
+
+test('what another process wrote and told counts as ours', () => {
+  const { history, wrote, met } = aHistory()
+  wrote('3')
   for (let edit = 0; edit < 3; edit += 1) history.sawSecret(KEY, aSecret('4'), '4')
   expect(met()).toBeUndefined()
 })
