@@ -18,7 +18,7 @@ const BUDGETS = {
   'lint and unit': 3,
   cluster: 6,
   contract: 5,
-  reliability: 10,
+  reliability: 6,
   'chart, image, node': 9,
   bench: 4,
 } as const
