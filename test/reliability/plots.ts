@@ -209,28 +209,6 @@ export const appears: Scenario = (site) => ({
   isDone: () => ready(site, 'db'),
 })
 
-/** Somebody makes the Secret immutable, then the item changes. */
-export const immutable: Scenario = (site) => {
-  const id = anItem(site, 'db')
-  const isTold = async () => {
-    const [item, secret] = [
-      await site.cluster.get('items', 'db'),
-      await site.cluster.get('secrets', 'db'),
-    ]
-    const known = item['status'].secretResourceVersion === secret.metadata.resourceVersion
-    return known && hasReason('SecretImmutable')(item)
-  }
-  return {
-    prepare: () => site.item('db', 'db'),
-    isPrepared: () => ready(site, 'db'),
-    async act() {
-      await site.cluster.patch('secrets', 'db', { immutable: true })
-      site.connect.set(id, 'password', `${CANARY}two`)
-    },
-    isDone: isTold,
-  }
-}
-
 /** A resource whose Secret outlives it is deleted and made again. */
 export const takenBack: Scenario = (site) => {
   const make = () => site.item('db', 'db', { spec: { deletionPolicy: 'Retain' } })
