@@ -12,7 +12,7 @@ import type { History } from './intake/history.ts'
 import type { Intake } from './intake/snapshot.ts'
 import { planFailure, planRefusal, planSync } from './plan/plan.ts'
 import { interimStatus, PATIENCE_MS } from './plan/status.ts'
-import type { Decision, Outcome, Plan, Snapshot } from './plan/types.ts'
+import type { Decision, Outcome, Plan, SecretManifest, Snapshot } from './plan/types.ts'
 import type { Writer } from './write/write.ts'
 
 /** What a run stands on. */
@@ -104,11 +104,16 @@ async function act(
   plan: Plan,
   signal: AbortSignal,
 ): Promise<Requeue | undefined> {
-  const { intake, writer } = deps
+  const { intake, writer, history } = deps
+  const { claim } = run.seen
+  const manifest = manifestIn(plan)
   try {
-    noteWrite(deps, run.seen, plan)
-    const result = await writer.carryOut(run.seen.claim, plan, signal)
-    if (result.kind === 'done' || result.kind === 'stale-claim') noteWritten(deps, run.seen, plan)
+    // Something else on the Secret will be somebody else's work. Noted before it is written, because
+    // the answer may be lost, and the status after it may fail.
+    if (manifest) history.writesSecret(keyOf(claim), manifest.annotations[ITEM_VERSION])
+    const result = await writer.carryOut(claim, plan, signal)
+    const isWritten = result.kind === 'done' || result.kind === 'stale-claim'
+    if (manifest && isWritten) history.wroteSecret(keyOf(claim))
     switch (result.kind) {
       case 'done':
         return conclude(deps, run.seen, plan)
@@ -149,17 +154,9 @@ async function tell(
   return conclude(deps, seen, decision.plan)
 }
 
-/**
- * Remembers what is written to the Secret: something else on it is somebody else's work. Before it
- * is written, because the answer may be lost, and the status after it may fail.
- */
-function noteWrite({ history }: ReconcileDeps, { claim }: Snapshot, { secret }: Plan): void {
-  if (secret === undefined || secret.kind === 'delete') return
-  history.writesSecret(keyOf(claim), secret.manifest.annotations[ITEM_VERSION])
-}
-
-function noteWritten({ history }: ReconcileDeps, { claim }: Snapshot, { secret }: Plan): void {
-  if (secret !== undefined && secret.kind !== 'delete') history.wroteSecret(keyOf(claim))
+/** The Secret that a plan writes. */
+function manifestIn({ secret }: Plan): SecretManifest | undefined {
+  return secret && 'manifest' in secret ? secret.manifest : undefined
 }
 
 function conclude({ history, onOutcome }: ReconcileDeps, seen: Snapshot, plan: Plan): Requeue {

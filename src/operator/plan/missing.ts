@@ -4,7 +4,7 @@
  * apart. A vault that is not there is an outage or a lost right, never a missing item.
  */
 import type { AppliedItem, Claim } from '../item.ts'
-import { isMarkedFor } from './ownership.ts'
+import { isMarkedFor, metaOf } from './ownership.ts'
 import { withoutContent } from './status.ts'
 import { fail } from './trouble.ts'
 import type { Decision, Outcome, Snapshot } from './types.ts'
@@ -17,7 +17,7 @@ const RECHECK_MS = 10_000
 /** @param path of the item, as the resource names it */
 export function planMissing(seen: Snapshot, path: string, message: string): Decision {
   const { claim, secret, policy } = seen
-  const meta = secret.kind === 'cached' ? secret.meta : secret.secret
+  const meta = metaOf(secret)
   const owned =
     meta?.ownerReferences.some(({ uid }) => uid === claim.uid) ||
     (meta && isMarkedFor(meta, claim, policy.digestKey))

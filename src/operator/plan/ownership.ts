@@ -5,7 +5,7 @@ import { ADOPT, ITEM_PATH, ITEM_VERSION, OWNER } from '../annotations.ts'
 import { type Claim, ONE_PASSWORD_ITEM, type OwnerReference } from '../item.ts'
 import { isRefusedType } from './builders.ts'
 import { type DigestKey, verifiedOwner } from './digest.ts'
-import type { LiveSecret, SecretMeta } from './types.ts'
+import type { LiveSecret, SecretMeta, SecretSight } from './types.ts'
 import { isWorkloadReference } from './workload.ts'
 
 /** The relation of a Secret to a claim. */
@@ -18,6 +18,11 @@ export type Ownership =
   | 'offered'
   /** All else: never touched. */
   | 'foreign'
+
+/** What is known of the Secret besides its content; undefined where it was not seen. */
+export function metaOf(sight: SecretSight): SecretMeta | undefined {
+  return sight.kind === 'cached' ? sight.meta : sight.secret
+}
 
 /** Name under which a claim owns a Secret, in the owner annotation. */
 export function ownerName(claim: Claim): string {

@@ -10,7 +10,7 @@ import type { KeyferryError } from '../../errors.ts'
 import { DIGEST, IGNORE_TAG, INCUMBENT_FINALIZER, INSTANCE } from '../annotations.ts'
 import { keyIdOf } from './digest.ts'
 import { planMissing } from './missing.ts'
-import { isMarkedFor, ownershipOf } from './ownership.ts'
+import { isMarkedFor, metaOf, ownershipOf } from './ownership.ts'
 import { conditionOf } from '../item.ts'
 import { isFault, type Paths, pathsOf, sentenceOf } from './render.ts'
 import { planFrozen, planSecret, presentOf } from './secret.ts'
@@ -76,7 +76,7 @@ function planRelease(finalizerAt: number): Plan {
  * owner it was orphaned on purpose and waits for its workload to come back.
  */
 function planOrphan({ claim, secret, policy }: Snapshot): Plan {
-  const meta = secret.kind === 'cached' ? secret.meta : secret.secret
+  const meta = metaOf(secret)
   const { namespace, name } = claim
   const end = { events: [], repair: false, outcome: { kind: 'settled' } } as const
   const ours = meta && isMarkedFor(meta, claim, policy.digestKey)

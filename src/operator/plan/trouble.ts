@@ -5,6 +5,7 @@ import type { ErrorCode, KeyferryError } from '../../errors.ts'
 import { type Claim, conditionOf, type ItemStatus } from '../item.ts'
 import { type Reason, REASONS } from '../reasons.ts'
 import { openDebt } from './owed.ts'
+import { metaOf } from './ownership.ts'
 import { sentenceOf } from './render.ts'
 import { statusAfter, type Trouble, type Verdict } from './status.ts'
 import type { Decision, EventDraft, Outcome, Plan, SecretWrite, Snapshot } from './types.ts'
@@ -52,8 +53,7 @@ export function fail(
 
 /** Undefined where the Secret that would tell is not there or was not looked at. */
 function isRestartOwed(seen: Snapshot): boolean | undefined {
-  const { secret } = seen
-  const meta = secret.kind === 'cached' ? secret.meta : secret.secret
+  const meta = metaOf(seen.secret)
   return meta && openDebt(seen, { meta }) !== undefined
 }
 
