@@ -1,5 +1,4 @@
 import { defineConfig } from 'vitest/config'
-import { isFull } from './test/support/gates.ts'
 
 /**
  * Tests against real servers start processes and wait for states, not for times: these bounds only
@@ -9,18 +8,6 @@ const PATIENT = { testTimeout: 600_000, hookTimeout: 900_000 }
 
 /** Thousands of resources at once: alone, after all others, on an API server of its own. */
 const FLOOD = 'test/cluster/containment.test.ts'
-
-/** Minutes of waiting each: only the whole programme (`npm run test:reliability`) runs them. */
-const LONG = isFull
-  ? []
-  : [
-      'time-travel',
-      'unobserved',
-      'api-faults',
-      'api-outages',
-      'connect-faults',
-      'connect-outages',
-    ].map((name) => `test/reliability/${name}.test.ts`)
 
 export default defineConfig({
   test: {
@@ -80,7 +67,6 @@ export default defineConfig({
         test: {
           name: 'reliability',
           include: ['test/reliability/**/*.test.ts'],
-          exclude: LONG,
           globalSetup: ['test/support/cluster-setup.ts'],
           maxWorkers: 3,
           // Each runs two operators or more, whose Leases a machine that is too busy would cost them.

@@ -8,7 +8,7 @@ import { isStringLiteral } from 'typescript/unstable/ast/is'
 import { type Node, type SourceFile, SyntaxKind } from 'typescript/unstable/ast'
 import { API } from 'typescript/unstable/sync'
 import type { Bench } from './bench.ts'
-import { draw } from './draw.ts'
+import { draw } from '../support/chance.ts'
 
 /** A small change. */
 export interface RandomMutant {

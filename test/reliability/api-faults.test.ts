@@ -129,7 +129,7 @@ function plansOf(round: number): Plan[] {
 /** Level of the opt-in that a plan's errand has. */
 const levelOf = ({ resource }: Plan) => (resource === 'namespaces' ? 'namespace' : 'resource')
 
-describe.concurrent('an operator whose API server', () => {
+describe.runIf(isFull).concurrent('an operator whose API server', () => {
   test('fails in any way ends as if it had not, and asks no more than it must', async () => {
     await using fleet = await startFleet()
     let trials = 0

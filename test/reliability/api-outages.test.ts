@@ -19,7 +19,7 @@ import { differences } from '../support/ends.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Berth, type Fleet, startFleet } from '../support/fleet.ts'
 import { forEach } from '../support/for-each.ts'
-import { tally } from '../support/gates.ts'
+import { isFull, tally } from '../support/gates.ts'
 import type { Call } from '../support/kube-proxy.ts'
 import { aWorkload, digestOf, OPTED_IN, restartedFor, usesAsEnv } from '../support/restarts.ts'
 import { setStage, type Stage } from '../support/stage.ts'
@@ -55,7 +55,7 @@ interface Scene {
   readonly processes: Processes
 }
 
-describe.concurrent('an operator whose API server', () => {
+describe.runIf(isFull).concurrent('an operator whose API server', () => {
   test('B7, B13: dies again and again, and forgets the resources for a while, goes on', async () => {
     await using fleet = await startFleet()
     const scene = await aScene(fleet)
@@ -192,7 +192,7 @@ async function withoutDefinition(scene: Scene): Promise<string[]> {
 const SECRETS = { group: '', resource: 'secrets', operations: ['CREATE', 'UPDATE'] }
 const isDb = ({ metadata }: KubeObject) => metadata.name === 'db'
 
-describe.concurrent('B16: a webhook', () => {
+describe.runIf(isFull).concurrent('B16: a webhook', () => {
   test('that refuses a Secret is asked again, ever less often, and let go', async () => {
     await using stage = await setStage()
     const { cluster } = stage

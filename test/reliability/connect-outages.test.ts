@@ -18,12 +18,11 @@ import {
   isSlow,
   shuffled,
 } from '../support/fault-cases.ts'
-import { isFull, SEED, tally } from '../support/gates.ts'
+import { isFull, SEED, SEEDS, tally } from '../support/gates.ts'
 import type { OperatorProcess } from '../support/operator.ts'
 import { tell } from '../support/skip.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
-const SEEDS = isFull ? [SEED, SEED + 1, SEED + 2] : [SEED]
 /** Operators that bear faults side by side. */
 const OPERATORS = 10
 const UNIT = { timeout: 600_000 }
@@ -115,7 +114,7 @@ async function peakOf(pid: number): Promise<number> {
   return Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1]) / 1024
 }
 
-describe.concurrent('whatever Connect answers', () => {
+describe.runIf(isFull).concurrent('whatever Connect answers', () => {
   test('for the vaults, Secrets stay whole, and follow once the fault ends', UNIT, async () => {
     let trials = 0
     for (const seed of SEEDS) {

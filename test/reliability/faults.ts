@@ -2,19 +2,8 @@
  * What an API server, or whatever stands between it and the operator, does to a request or a watch
  * when it is not well.
  */
-import { createHash } from 'node:crypto'
 import { pause } from '../support/eventually.ts'
 import type { Answer, Call, Fate } from '../support/kube-proxy.ts'
-
-/** Numbers in [0, 1) that are the same for the same seed and name. */
-export function chance(seed: number, name: string): () => number {
-  let nth = 0
-  return () => {
-    nth += 1
-    const hash = createHash('sha256').update(`${seed} ${name} ${nth}`).digest()
-    return hash.readUInt32BE(0) / 2 ** 32
-  }
-}
 
 /** One kind of fault. */
 export interface Fault {

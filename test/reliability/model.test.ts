@@ -9,6 +9,7 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { isKeyferryError } from '../../src/errors.ts'
 import type { KubeRequest, KubeRest } from '../../src/kube/rest.ts'
+import { statusError } from '../../src/kube/status.ts'
 import { createApiServer, type StoredObject } from '../simulation/api-server.ts'
 import { createRandom, type Random } from '../simulation/random.ts'
 import { adminRest, clusterOf } from '../support/cluster.ts'
@@ -188,7 +189,6 @@ function theModel(namespace: string): Side {
     async send(request) {
       const { status, body } = server.handle(request, 'user')
       if (status < 400) return body
-      const { statusError } = await import('../../src/kube/status.ts')
       throw statusError('', status, JSON.stringify(body))
     },
   }

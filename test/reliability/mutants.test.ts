@@ -9,7 +9,7 @@
  */
 import { expect, test } from 'vitest'
 import { type Bench, onBenches, optionsOf, tryMutant } from '../mutants/bench.ts'
-import { draw } from '../mutants/draw.ts'
+import { draw } from '../support/chance.ts'
 import { EQUAL } from '../mutants/equal.ts'
 import { GROUPS } from '../mutants/list/all.ts'
 import type { Killer, Mutant } from '../mutants/mutant.ts'

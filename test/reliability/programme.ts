@@ -1,13 +1,13 @@
 /**
  * The whole reliability programme: every test that tries to make Keyferry break a promise, with all
- * the seeds and trials that an hour allows, and the page of docs/ that tells what came of it.
+ * its seeds and trials, and the page of docs/ that tells what came of it.
  *
  *   npm run test:reliability                    everything; writes docs/reliability.md
  *   npm run test:reliability -- --usual         with what each change is judged by; the page says so
  *   npm run test:reliability -- faults          parts, by their names; the page stays as it is
  *   KEYFERRY_SEED=7 npm run test:reliability    the same chance as before
  *
- * `npm test -- reliability` runs what each change is judged by: all points and kinds, fewer seeds.
+ * `npm test -- reliability` runs what each change is judged by: samples, and nothing that takes minutes.
  */
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'

@@ -58,6 +58,8 @@ interface Stage {
   readonly world: World
   readonly judge: Judge
   readonly trouble: Trouble
+  /** Whether there are two operators, of which the Lease chooses one. */
+  readonly elects: boolean
   readonly operators: Map<string, SimulatedOperator>
   readonly strikes: Map<string, Strike>
   readonly trace: (text: string) => void
@@ -111,6 +113,7 @@ export async function runHistory(seed: number, trace?: (text: string) => void): 
     world,
     judge,
     trouble,
+    elects,
     operators: new Map(),
     strikes: new Map(),
     trace: (text) => trace?.(`${scheduler.now()} ms: ${text}`),
@@ -172,7 +175,7 @@ function start(stage: Stage, name: string): void {
   const operator = startSimulatedOperator(world, {
     name,
     hooks: hooksFor(stage, name),
-    elects: judge.elects,
+    elects: stage.elects,
     skewMs: healed ? 0 : random.between(-60_000, 60_000),
     log,
     onEnd(error) {
@@ -204,7 +207,7 @@ const isWrite = ({ method, path }: KubeRequest) => method !== 'GET' && !path.inc
 function hooksFor(stage: Stage, name: string): Hooks {
   const { world, trouble, strikes } = stage
   const { random, scheduler } = world
-  let slowUntil = new Map<string, number>()
+  const slowUntil = new Map<string, number>()
   function strike(request: KubeRequest, at: Strike['at']): void {
     const due = strikes.get(name)
     if (due === undefined || due.at !== at || !isWrite(request)) return
@@ -232,7 +235,7 @@ function hooksFor(stage: Stage, name: string): Hooks {
       if (!trouble.lags || stage.healed) return usual
       const now = scheduler.now()
       if ((slowUntil.get(kind) ?? 0) < now && random.chance(0.1)) {
-        slowUntil = new Map(slowUntil).set(kind, now + random.between(500, 8_000))
+        slowUntil.set(kind, now + random.between(500, 8_000))
       }
       return Math.max(usual, (slowUntil.get(kind) ?? 0) - now)
     },

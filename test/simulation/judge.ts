@@ -7,6 +7,7 @@ import type { Change, StoredObject } from './api-server.ts'
 import { type SimulatedItem, valueOf } from './connect.ts'
 import { HOME } from './operator.ts'
 import { NAMESPACE, USER } from './operations.ts'
+import { BEGINNING } from './scheduler.ts'
 import type { World } from './world.ts'
 
 /** See the head of this file. */
@@ -17,8 +18,6 @@ export interface Judge {
   unsettled(): string[]
   /** Changes of operators so far, Leases apart. */
   writes(): number
-  /** Says which process is meant by the identity in a Lease, and that it needs one. */
-  readonly elects: boolean
 }
 
 const MANAGED = 'keyferry.dev/managed'
@@ -82,7 +81,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const past = specs.get(metadata.uid) ?? []
     if (past.at(-1)?.metadata.generation !== metadata.generation) past.push(item)
     specs.set(metadata.uid, past)
-    const name = spec.secretName ?? metadata.name
+    const name = secretNameOf(item)
     const known = wishes.get(name) ?? new Set()
     wishes.set(name, known.add(`${type ?? 'Opaque'} ${keysOf(spec).join()}`))
   }
@@ -169,7 +168,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
       // Decided on a generation of before, it may be done a moment later.
       const reasons = (specs.get(owner.uid) ?? []).some(
         (past) =>
-          (past['spec'].secretName ?? owner.name) !== name ||
+          secretNameOf(past) !== name ||
           (past['type'] ?? 'Opaque') !== type ||
           (past['spec'].onItemMissing === 'Delete' && isMissing(past)),
       )
@@ -188,9 +187,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const was = digestsOf(before)
     for (const [annotation, digest] of Object.entries(digestsOf(after))) {
       if (was[annotation] === digest) continue
-      const debt = [...debts.values()].flatMap((list) =>
-        list.filter((one) => one.digest === digest).slice(-1),
-      )[0]
+      const debt = [...debts.values()].flat().findLast((one) => one.digest === digest)
       const { kind } = after
       const label = `${kind} ${after.metadata.name} for ${digest}`
       if (debt === undefined) say('S7', `${label} restarts without a debt`)
@@ -200,56 +197,58 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
   }
 
   function unsettledClaim(item: StoredObject): string | undefined {
-    const { metadata, spec, status } = item
-    const name = spec.secretName ?? metadata.name
-    const ready = status.conditions.find(({ type }: { type: string }) => type === 'Ready')
-    const secret = server.get('secrets', NAMESPACE, name)
-    const rivals = [...server.all('onepassworditems').values()].filter(
-      (one) => (one['spec'].secretName ?? one.metadata.name) === name,
-    )
-    const obstacle = obstacleOf(item, { secret, rivals: rivals.length })
+    const { metadata, status } = item
     const label = `resource ${metadata.name}`
     if (status.observedGeneration !== metadata.generation) {
       return `${label} is not told about (${status.observedGeneration}/${metadata.generation})`
     }
-    const isRestarting = status.conditions.some(
-      ({ type }: { type: string }) => type === 'Restarting',
-    )
+    const secret = server.get('secrets', NAMESPACE, secretNameOf(item))
     // A state of the Secret that nobody has verified since may have lost a debt.
     const isOwn = secret && status.secretResourceVersion === secret.metadata.resourceVersion
+    const isRestarting = conditionsOf(item).some(({ type }) => type === 'Restarting')
     if (isRestarting && isOwn && debtOf(secret) === undefined) return `${label} is Restarting`
-    if (ready?.status !== 'True') {
-      const isGone = ready?.reason === 'ItemNotFound' && spec.onItemMissing === 'Delete'
-      // An item that was renamed is not gone.
-      const applied = status.items?.some(
-        ({ path, itemId }: { path: string; itemId: string }) =>
-          path === spec.itemPath && !connect.items.has(itemId),
-      )
-      const isTheirs = secret !== undefined && !ours.has(secret.metadata.uid)
-      const untold = !isTheirs && (secret !== undefined || status.digest !== undefined)
-      if (isGone && applied && untold && isOnlyOf(secret, metadata.uid)) {
-        return `${label}: its Secret is to go`
-      }
-      if (obstacle.may.includes(ready?.reason)) return undefined
-      return `${label} is ${ready?.reason} (${ready?.message})`
-    }
-    if (obstacle.must) return `${label} is ready in spite of ${obstacle.may.join()}`
+    const ready = conditionsOf(item).find(({ type }) => type === 'Ready')
+    const why = ready?.status === 'True' ? falselyReady(item, secret) : falselyUnready(item, secret)
+    return why && `${label} ${why}`
+  }
+
+  function falselyUnready(
+    item: StoredObject,
+    secret: StoredObject | undefined,
+  ): string | undefined {
+    const { metadata, spec, status } = item
+    const ready = conditionsOf(item).find(({ type }) => type === 'Ready')
+    // An item that was renamed is not gone.
+    const applied = status.items?.some(
+      ({ path, itemId }: { path: string; itemId: string }) =>
+        path === spec.itemPath && !connect.items.has(itemId),
+    )
+    const isGone = ready?.reason === 'ItemNotFound' && spec.onItemMissing === 'Delete' && applied
+    const isTheirs = secret !== undefined && !ours.has(secret.metadata.uid)
+    const untold = !isTheirs && (secret !== undefined || status.digest !== undefined)
+    if (isGone && untold && isOnlyOf(secret, metadata.uid)) return 'has a Secret that is to go'
+    if (obstacleOf(item, secret).may.includes(ready?.reason ?? '')) return undefined
+    return `is ${ready?.reason} (${ready?.message})`
+  }
+
+  function falselyReady(item: StoredObject, secret: StoredObject | undefined): string | undefined {
+    const { spec, status } = item
+    const { may, must } = obstacleOf(item, secret)
+    if (must) return `is ready in spite of ${may.join()}`
     const found = itemOf(spec)
-    if (found === undefined || secret === undefined) return `${label} is ready without a Secret`
-    const wanted = JSON.stringify(dataOf(spec, found))
-    const type = item['type'] ?? 'Opaque'
-    const got = JSON.stringify(sorted(secret['data']))
-    if (got !== wanted || secret['type'] !== type)
-      return `${label}: its Secret is not what it wants`
+    if (found === undefined || secret === undefined) return 'is ready without a Secret'
+    const isWanted =
+      JSON.stringify(sorted(secret['data'])) === JSON.stringify(dataOf(spec, found)) &&
+      secret['type'] === (item['type'] ?? 'Opaque')
+    if (!isWanted) return 'has a Secret that is not what it wants'
     const knows =
       status.secretResourceVersion === secret.metadata.resourceVersion &&
       status.digest === secret.metadata.annotations?.[DIGEST]
-    if (!knows) return `${label}: its status speaks of another state of its Secret`
-    const others = status.conditions.filter(
-      (one: { type: string; status: string }) => one.type !== 'Ready' && one.status === 'True',
+    if (!knows) return 'has a status that speaks of another state of its Secret'
+    const other = conditionsOf(item).find(
+      ({ type, status: is }) => type !== 'Ready' && is === 'True',
     )
-    if (others.length > 0) return `${label} is ${others[0].type}`
-    return undefined
+    return other && `is ${other.type}`
   }
 
   function itemOf({ itemPath }: { readonly itemPath: string }): SimulatedItem | undefined {
@@ -260,9 +259,13 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
 
   /** Reasons for which a resource may be unready, and whether it must be. */
   function obstacleOf(
-    { spec, metadata }: StoredObject,
-    { secret, rivals }: { readonly secret: StoredObject | undefined; readonly rivals: number },
+    item: StoredObject,
+    secret: StoredObject | undefined,
   ): { readonly may: string[]; readonly must: boolean } {
+    const { spec, metadata } = item
+    const rivals = [...server.all('onepassworditems').values()].filter(
+      (one) => secretNameOf(one) === secretNameOf(item),
+    )
     const may: string[] = []
     const byTemplate = spec.data?.URL as string | undefined
     const titles = [...connect.items.values()].map(({ title }) => title)
@@ -270,7 +273,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     if (itemOf(spec) === undefined || missing) may.push('ItemNotFound')
     if (spec.requiredKeys?.includes('absent')) may.push('MissingKeys')
     const must = may.length > 0
-    if (rivals > 1) may.push('SecretClaimedTwice', 'NotOurSecret')
+    if (rivals.length > 1) may.push('SecretClaimedTwice', 'NotOurSecret')
     const foreign = secret !== undefined && !ours.has(secret.metadata.uid)
     if (foreign) return { may: [...may, 'NotOurSecret'], must: true }
     // Whose Secret another one's became is looked at again every five minutes.
@@ -280,7 +283,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
 
   function unsettledWorkload(kind: string, workload: StoredObject): string[] {
     const { metadata, spec } = workload
-    const created = Date.parse(metadata.creationTimestamp) - Date.UTC(2024, 0, 1)
+    const created = Date.parse(metadata.creationTimestamp) - BEGINNING
     const used = spec.template.spec.containers[0].envFrom as { secretRef: { name: string } }[]
     return used.flatMap(({ secretRef: { name } }) => {
       const secret = server.get('secrets', NAMESPACE, name)
@@ -305,7 +308,6 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
 
   return {
     violations,
-    elects,
     writes: () => writes,
     unsettled() {
       const items = [...server.all('onepassworditems').values()]
@@ -326,6 +328,22 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
       ]
     },
   }
+}
+
+interface Condition {
+  readonly type: string
+  readonly status: string
+  readonly reason?: string
+  readonly message?: string
+}
+
+function conditionsOf({ status }: StoredObject): readonly Condition[] {
+  return status.conditions
+}
+
+/** The Secret that a resource asks for. */
+function secretNameOf({ metadata, spec }: StoredObject): string {
+  return spec.secretName ?? metadata.name
 }
 
 function ownersOf({ metadata }: StoredObject): string {

@@ -5,8 +5,7 @@
 import type { Cluster, KubeObject } from './cluster.ts'
 import { type Call, changes } from './kube-proxy.ts'
 import { digestOf, MOVER, restartedFor } from './restarts.ts'
-
-const KINDS = ['items', 'secrets', 'deployments', 'statefulsets', 'daemonsets'] as const
+import { END_KINDS, knowledgeOf } from './whole-end.ts'
 
 /** Whether a request took effect. */
 export const isCommitted = ({ status = 0 }: Call) => status >= 200 && status < 300
@@ -40,12 +39,11 @@ export function differences(one: unknown, other: unknown, at = ''): string[] {
 /** The state of a namespace, without what differs between any two runs. */
 export async function endOf(cluster: Cluster): Promise<unknown> {
   const [items = [], secrets = [], ...workloads] = await Promise.all(
-    KINDS.map((kind) => cluster.list(kind)),
+    END_KINDS.map((kind) => cluster.list(kind)),
   )
   const uids = new Set([items, ...workloads].flat().map(({ metadata }) => metadata.uid))
-  const bySecret = new Map(secrets.map((secret) => [secret.metadata.name, secret]))
   return {
-    items: items.map((item) => itemEnd(item, bySecret)),
+    items: items.map((item) => itemEnd(item, secrets)),
     secrets: secrets.map((secret) => secretEnd(secret, uids)),
     workloads: workloads
       .flat()
@@ -54,8 +52,8 @@ export async function endOf(cluster: Cluster): Promise<unknown> {
   }
 }
 
-function itemEnd({ metadata, status = {} }: KubeObject, secrets: Map<string, KubeObject>): unknown {
-  const secret = secrets.get(status.secretName)
+function itemEnd(item: KubeObject, secrets: readonly KubeObject[]): unknown {
+  const { metadata, status = {} } = item
   const conditions = (status.conditions ?? []) as Record<'type' | 'status' | 'reason', string>[]
   return {
     name: metadata.name,
@@ -64,8 +62,7 @@ function itemEnd({ metadata, status = {} }: KubeObject, secrets: Map<string, Kub
     conditions: conditions.map(({ type, status, reason }) => `${type} ${status} ${reason}`),
     keys: status.keys,
     secretName: status.secretName,
-    knowsVersion: status.secretResourceVersion === secret?.metadata.resourceVersion,
-    knowsDigest: status.digest === (secret && digestOf(secret)),
+    ...knowledgeOf(item, secrets),
   }
 }
 

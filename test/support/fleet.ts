@@ -17,7 +17,6 @@ import {
 } from './cluster.ts'
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts'
 import { CANARY, type Plot, type Scenario, type Site } from './crash.ts'
-import { END_KINDS, endOf, type Objects } from './end.ts'
 import { differences } from './ends.ts'
 import { patience, pause, timeout } from './eventually.ts'
 import { forEach } from './for-each.ts'
@@ -25,6 +24,7 @@ import { type Call, changes, type KubeProxy, startKubeProxy } from './kube-proxy
 import type { OperatorProcess } from './operator.ts'
 import { aWorkload, debtOf, usesAsEnv } from './restarts.ts'
 import { setStage, type Stage } from './stage.ts'
+import { END_KINDS, type Objects, wholeEndOf } from './whole-end.ts'
 
 /** A plot in its namespace. */
 export interface Berth {
@@ -163,7 +163,7 @@ export async function startFleet(): Promise<Fleet> {
         before = now
       }
     },
-    endOf: ({ namespace, vault }) => endOf(objectsOf(namespace), vault),
+    endOf: ({ namespace, vault }) => wholeEndOf(objectsOf(namespace), vault),
     faultsOf: ({ namespace }) => faultsIn(objectsOf(namespace)),
     async [Symbol.asyncDispose]() {
       await stage.close()

@@ -1,6 +1,6 @@
 /**
  * What the reliability programme counts: each test that is part of a gate says how much it tried.
- * The table of docs/reliability.md is made of these lines, so nobody writes a figure by hand.
+ * The programme's table is made of these lines, so nobody writes a figure by hand.
  */
 import { appendFile } from 'node:fs/promises'
 import process from 'node:process'
@@ -27,9 +27,12 @@ export async function tally(line: Tally): Promise<void> {
 
 /**
  * Whether the whole programme runs (KEYFERRY_PROGRAMME=full), instead of what each change is judged
- * by. The programme saves time in seeds, never in points: both try every kind of fault.
+ * by: samples, and nothing that takes minutes.
  */
 export const isFull = process.env['KEYFERRY_PROGRAMME'] === 'full'
 
 /** The seed of this run: KEYFERRY_SEED, or one by chance, which failures name. */
 export const SEED = Number(process.env['KEYFERRY_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+
+/** Seeds of what the whole programme tries several times. */
+export const SEEDS = isFull ? [SEED, SEED + 1, SEED + 2] : [SEED]

@@ -3,9 +3,9 @@
  *
  * Which there are is written down (`points.golden.txt`), so that a run with fewer of them fails.
  */
-import { createHash } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { type Arena, type Crew, openArena } from './arena.ts'
+import { chance, draw } from './chance.ts'
 import {
   type Outcome,
   type Point,
@@ -66,12 +66,7 @@ export const isRead = ({ label }: Point) => label.startsWith(READ)
 
 /** In an order that the seed gives. */
 export function shuffled(trials: readonly Trial[], seed: number): Trial[] {
-  const rank = (trial: Trial) =>
-    createHash('sha256')
-      .update(`${seed} ${nameOf(trial)}`)
-      .digest('hex')
-  const ranked = trials.map((trial) => [rank(trial), trial] as const)
-  return ranked.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, trial]) => trial)
+  return draw(trials, trials.length, { seed, nameOf })
 }
 
 /** How trials went. */
@@ -196,15 +191,6 @@ function replay(trial: Trial, error: unknown): string {
   const text = error instanceof Error ? error.message : String(error)
   const again = `KEYFERRY_SEED=${trial.seed} KEYFERRY_CRASH_ONLY='${name}' npm test -- reliability crash.test`
   return `${name}: ${text}\n  again: ${again}`
-}
-
-/** Uniform in [0, 1), the same for the same seed. */
-export function chance(seed: string): () => number {
-  let n = 0
-  return () => {
-    n += 1
-    return createHash('sha256').update(`${seed} ${n}`).digest().readUInt32BE() / 2 ** 32
-  }
 }
 
 /** Trials at these points. */

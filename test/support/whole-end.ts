@@ -1,5 +1,5 @@
 /**
- * What a run left behind in a namespace, without what differs between any two runs: ids, times,
+ * All that a run left behind in a namespace (`ends.ts` picks what counts for a crash), without what differs between any two runs: ids, times,
  * versions, keyed digests. Two ends of one plot are equal, member by member.
  */
 import { type Kind, type KubeObject } from './cluster.ts'
@@ -40,7 +40,7 @@ const VARIES = new Set([
 const RESTARTED = 'keyferry.dev/secret-'
 
 /** @param vault name of the namespace's own vault */
-export function endOf(objects: Objects, vault: string): unknown {
+export function wholeEndOf(objects: Objects, vault: string): unknown {
   const { items, secrets, deployments, statefulsets, daemonsets } = objects
   const owners = [items, deployments, statefulsets, daemonsets].flat()
   const alive = new Set(owners.map(({ metadata }) => metadata.uid))
@@ -66,7 +66,7 @@ export function endOf(objects: Objects, vault: string): unknown {
     items: Object.fromEntries(
       items.map((item) => [
         item.metadata.name,
-        { ...(plain(item) as object), ...known(item, secrets) },
+        { ...(plain(item) as object), ...knowledgeOf(item, secrets) },
       ]),
     ),
     secrets: byName(secrets),
@@ -81,7 +81,7 @@ interface Owner {
 }
 
 /** Whether a status speaks of the Secret as it is. */
-function known({ status }: KubeObject, secrets: readonly KubeObject[]): object {
+export function knowledgeOf({ status }: KubeObject, secrets: readonly KubeObject[]) {
   const secret = secrets.find(({ metadata }) => metadata.name === status?.secretName)
   return {
     knowsVersion: status?.secretResourceVersion === secret?.metadata.resourceVersion,

@@ -1,4 +1,4 @@
-/** Draws by a seed, so that a change of one thing does not change what is drawn of the others. */
+/** Chance that a seed and a name decide: a change of one thing does not change what others get. */
 import { createHash } from 'node:crypto'
 
 /**
@@ -20,4 +20,13 @@ export function draw<T>(
     .toSorted((a, b) => (a.lot < b.lot ? -1 : 1))
     .slice(0, count)
     .map(({ thing }) => thing)
+}
+
+/** Numbers in [0, 1), the same for the same seed. */
+export function chance(seed: string): () => number {
+  let n = 0
+  return () => {
+    n += 1
+    return createHash('sha256').update(`${seed} ${n}`).digest().readUInt32BE() / 2 ** 32
+  }
 }
