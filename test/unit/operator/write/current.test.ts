@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { KubeRequest, KubeRest } from '../../../../src/kube/rest.ts'
 import type { Plan, SecretWrite } from '../../../../src/operator/plan/types.ts'
 import { createWriter } from '../../../../src/operator/write/write.ts'
+import { answeringKube } from '../../../support/answering-kube.ts'
 import { createVirtualClock } from '../../../support/virtual-clock.ts'
 import { aClaim, aSnapshot, manifestOf, planOf } from '../../../builders/snapshot.ts'
 
@@ -11,19 +11,10 @@ const FROM = { namespace: 'shop', name: 'database', uid: 'secret-uid', resourceV
 
 /** Carries a write out where the API server has the claim in that version; gives what was asked. */
 async function carriedOut(secret: SecretWrite, claimVersion: string, known?: string) {
-  const asked: string[] = []
   const metadata = { ...FROM, uid: 'claim-uid', resourceVersion: claimVersion }
-  const rest: KubeRest = {
-    send({ method, path }: KubeRequest) {
-      asked.push(`${method} ${path.split('/').at(-2)}`)
-      return Promise.resolve({ metadata })
-    },
-    stream: () => Promise.reject(new Error('nothing is watched')),
-    serverTime: () => 0,
-    close: () => Promise.resolve(),
-  }
+  const kube = answeringKube(() => ({ metadata }))
   const writer = createWriter({
-    rest,
+    rest: kube,
     clock: createVirtualClock(),
     random: () => 0.5,
     events: { emit: () => Promise.resolve() },
@@ -33,6 +24,7 @@ async function carriedOut(secret: SecretWrite, claimVersion: string, known?: str
   const claim = aClaim({ status: { observedGeneration: 1, conditions: [], ...status } })
   const plan: Plan = { secret, events: [], repair: false, outcome: { kind: 'settled' } }
   const { kind } = await writer.carryOut(claim, plan, SIGNAL)
+  const asked = kube.requests.map(({ method, path }) => `${method} ${path.split('/').at(-2)}`)
   return { kind, asked }
 }
 
