@@ -106,7 +106,8 @@ export interface Term {
   /** Who asks for the Lease, as the last renewal saw it. */
   wantedBy(): string | undefined
   /**
-   * Gives the Lease back, so that somebody else can take it at once.
+   * Gives the Lease back, so that somebody else can take it at once. Whoever means to stand for it
+   * again waits until that is done: it would give the new term away as well.
    *
    * @param heir identity of the one who gets it; anybody unless told
    */

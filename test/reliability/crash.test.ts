@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { applyCrd } from '../support/cluster.ts'
 import { type ControlPlane, startControlPlane } from '../support/control-plane/start.ts'
 import { type Scenario, VAULTS } from '../support/crash.ts'
-import { isFull, SEED as CHANCE, tally } from '../support/gates.ts'
+import { isFull, SEED, tally } from '../support/gates.ts'
 import { tell } from '../support/skip.ts'
 import {
   isRead,
@@ -35,9 +35,6 @@ import {
 } from '../support/trials.ts'
 import * as plotsOfSecrets from './plots.ts'
 import * as plotsOfWorkloads from './plots-of-workloads.ts'
-
-/** The sample of a usual run is the same each time: it fails for what was changed, not by chance. */
-const SEED = isFull || process.env['KEYFERRY_SEED'] ? CHANCE : 1
 
 const PLOTS: Readonly<Record<string, Scenario>> = { ...plotsOfSecrets, ...plotsOfWorkloads }
 const WRITES = process.env['KEYFERRY_CRASH_POINTS'] === 'write'

@@ -5,7 +5,7 @@
  *   npm run test:reliability                    everything; writes docs/reliability.md
  *   npm run test:reliability -- --usual         with what each change is judged by; the page says so
  *   npm run test:reliability -- faults          parts, by their names; the page stays as it is
- *   KEYFERRY_SEED=7 npm run test:reliability    the same chance as before
+ *   KEYFERRY_SEED=7 npm run test:reliability    with another seed of chance than 1
  *
  * `npm test -- reliability` runs what each change is judged by: samples, and nothing that takes minutes.
  */

@@ -1,7 +1,7 @@
 /**
  * Histories in virtual time, each decided by its seed: what people do, what fails and when.
  *
- *   npm run simulate -- --histories 100000          so many, from a seed by chance
+ *   npm run simulate -- --histories 100000          those with the seeds 1 to 100000
  *   npm run simulate -- --histories 500 --seed 7    those with the seeds 7 to 506
  *   npm run simulate -- --replay 7                  one, with everything that happens in it
  */

@@ -31,8 +31,11 @@ export async function tally(line: Tally): Promise<void> {
  */
 export const isFull = process.env['KEYFERRY_PROGRAMME'] === 'full'
 
-/** The seed of this run: KEYFERRY_SEED, or one by chance, which failures name. */
-export const SEED = Number(process.env['KEYFERRY_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+/**
+ * The seed of this run, below 2³¹: KEYFERRY_SEED, or the same each time, so that a change is judged by
+ * what it changes and not by chance.
+ */
+export const SEED = Number(process.env['KEYFERRY_SEED'] ?? 1)
 
 /** Seeds of what the whole programme tries several times. */
 export const SEEDS = isFull ? [SEED, SEED + 1, SEED + 2] : [SEED]

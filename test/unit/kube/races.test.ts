@@ -328,6 +328,7 @@ describe('two who want a Lease', () => {
     const terms = new Map<string, Term>()
     const seen = { most: 0, zombies: 0, ruled: 0 }
     const ended: Term[] = []
+    let released = Promise.resolve()
     const look = () => {
       const writable = [...terms.values()].filter((term) => term.isWritable())
       seen.most = Math.max(seen.most, writable.length)
@@ -344,6 +345,8 @@ describe('two who want a Lease', () => {
         await new Promise((resolve) => term.signal.addEventListener('abort', resolve))
         terms.delete(identity)
         ended.push(term)
+        // Nobody stands again before its Lease is given back: that would give the new term away.
+        await released
       }
     }
     const standing = ['one', 'two'].map(stand)
@@ -354,7 +357,7 @@ describe('two who want a Lease', () => {
           await clock.advance(ms)
           look()
           const [first] = terms.values()
-          if (handsOver && n % 3 === 2) void first?.release('two')
+          if (handsOver && n % 3 === 2 && first) released = first.release('two')
         },
       })),
     )
