@@ -23,6 +23,7 @@ import {
 import { eventually, patience, pause } from './eventually.ts'
 import { type Call, changes, type Fate, type KubeProxy, startKubeProxy } from './kube-proxy.ts'
 import { leaksIn } from './leaks.ts'
+import type { Mirror } from './mirror.ts'
 import { type OperatorProcess, startOperator, TOKEN } from './operator.ts'
 import { moveCachesOnce } from './restarts.ts'
 import { type ScriptedConnect, startScriptedConnect } from './scripted-connect.ts'
@@ -36,6 +37,11 @@ export interface Crew {
   readonly replicas: 1 | 2
   /** Namespaces for a process, but those where it has nothing left to do but to finish. */
   readonly size: number
+  /**
+   * Processes that work at the same time, each in namespaces of its own; default 1. A process takes
+   * its time for what is not urgent, and where it waits another one works.
+   */
+  readonly lanes?: number
   /** Whether each trial has an installation of its own, which begins with its first process. */
   readonly isFresh?: true
 }
@@ -69,21 +75,45 @@ const STILL_PATIENCE_MS = 240_000
 const NUDGE_MS = 1_000
 const LEASE = 'keyferry'
 
+/** The control plane of all arenas, and what is there. */
+export interface World {
+  readonly kubeconfig: string
+  readonly mirror: Mirror
+}
+
 /** An arena for a crew on a control plane that no other operator works on. */
-export async function openArena(kubeconfig: string, crew: Crew): Promise<Arena> {
-  if (crew.isFresh) return freshArenas(kubeconfig, crew)
-  return openOne(kubeconfig, crew)
+export async function openArena(world: World, crew: Crew): Promise<Arena> {
+  if (crew.isFresh) return freshArenas(world, crew)
+  const lanes = Array.from({ length: crew.lanes ?? 1 }, () => openOne(world, crew))
+  return sideBySide(await Promise.all(lanes))
+}
+
+/** What is to be played goes where least is. */
+function sideBySide(arenas: readonly Arena[]): Arena {
+  const lanes = arenas.map((arena) => ({ arena, load: 0 }))
+  return {
+    async play(order) {
+      const [lane] = lanes.toSorted((a, b) => a.load - b.load)
+      if (!lane) throw new Error('no arena')
+      lane.load += 1
+      return lane.arena.play(order).finally(() => (lane.load -= 1))
+    },
+    strikes: () => arenas.reduce((sum, arena) => sum + arena.strikes(), 0),
+    async [Symbol.asyncDispose]() {
+      await Promise.all(arenas.map((arena) => arena[Symbol.asyncDispose]()))
+    },
+  }
 }
 
 /** A new arena for each trial, in whose own namespace it is played. */
-function freshArenas(kubeconfig: string, crew: Crew): Arena {
+function freshArenas(world: World, crew: Crew): Arena {
   const running = new Set<Promise<unknown>>()
   let strikes = 0
   return {
     async play(order) {
       while (running.size >= crew.size) await Promise.race(running)
       const trial = (async () => {
-        await using arena = await openOne(kubeconfig, { ...crew, size: 1 })
+        await using arena = await openOne(world, { ...crew, size: 1 })
         const outcome = await arena.play(order)
         strikes += arena.strikes()
         return outcome
@@ -99,7 +129,7 @@ function freshArenas(kubeconfig: string, crew: Crew): Arena {
   }
 }
 
-async function openOne(kubeconfig: string, crew: Crew): Promise<Arena> {
+async function openOne({ kubeconfig, mirror }: World, crew: Crew): Promise<Arena> {
   const rest = adminRest(kubeconfig)
   const namespace = `test-${randomBytes(4).toString('hex')}`
   const home = clusterOf(rest, namespace)
@@ -110,11 +140,13 @@ async function openOne(kubeconfig: string, crew: Crew): Promise<Arena> {
   const connect = await startScriptedConnect()
   const stage: Stage = {
     kubeconfig,
+    mirror,
     login: login.kubeconfig,
     crew,
     home,
     connect,
     scenes: new Map(),
+    over: [],
   }
   const pending: Pending[] = []
   const state = { strikes: 0 }
@@ -139,14 +171,15 @@ async function openOne(kubeconfig: string, crew: Crew): Promise<Arena> {
   }
 }
 
-interface Stage {
-  readonly kubeconfig: string
+interface Stage extends World {
   readonly login: string
   readonly crew: Crew
   readonly home: Cluster
   readonly connect: ScriptedConnect
   /** By namespace. */
   readonly scenes: Map<string, Scene>
+  /** Those that are over, and whose things are still there: in the way of a process to come only. */
+  readonly over: Scene[]
 }
 
 /** Plays until nothing is pending any more, round by round: a round is the life of a process. */
@@ -155,7 +188,7 @@ async function playAll(
   pending: Pending[],
   state: { strikes: number },
 ): Promise<void> {
-  const { crew, scenes, home } = stage
+  const { crew, scenes, over, home } = stage
   const workers = createWorkers(stage)
   let played: Played[] = []
   let nudges = 0
@@ -165,6 +198,7 @@ async function playAll(
   }, NUDGE_MS)
   try {
     while (pending.length + played.length > 0) {
+      await Promise.all(over.splice(0).map((scene) => scene.leave()))
       // Those to come are prepared while nobody works.
       pending.sort((a, b) => a.order.rank - b.order.rank)
       const fresh = pending.splice(0, roomIn(crew, played.length))
@@ -191,12 +225,13 @@ function roomIn({ signal, size }: Crew, played: number): number {
 }
 
 async function setScenes(
-  { crew, home, connect }: Stage,
+  { crew, home, connect, mirror }: Stage,
   fresh: readonly Pending[],
   onStrike: () => void,
 ): Promise<Played[]> {
   const deps = {
     rest: home.rest,
+    mirror,
     connect,
     labels: { arena: home.namespace },
     freezes: crew.signal === 'SIGKILL',
@@ -263,8 +298,8 @@ async function untilStill(calm: readonly Played[], isEnded: () => boolean): Prom
   }
 }
 
-/** Takes away what is done. @returns what is left */
-async function clear({ scenes }: Stage, played: readonly Played[]): Promise<Played[]> {
+/** Takes what is done off the stage. @returns what is left */
+async function clear({ scenes, over }: Stage, played: readonly Played[]): Promise<Played[]> {
   const states = await Promise.all(
     played.map(async (one) => {
       const settled = one.outcome.promise.then(
@@ -274,7 +309,7 @@ async function clear({ scenes }: Stage, played: readonly Played[]): Promise<Play
       const isDone = await Promise.race([settled, pause(0).then(() => false)])
       if (!isDone) return [one]
       scenes.delete(one.scene.namespace)
-      await one.scene.leave()
+      over.push(one.scene)
       return []
     }),
   )

@@ -17,6 +17,7 @@ import { contentsOf, endOf, isCommitted } from './ends.ts'
 import { patience, pause, timeout } from './eventually.ts'
 import { type Answer, type Call, changes, type Fate } from './kube-proxy.ts'
 import { leaksIn, toldIn } from './leaks.ts'
+import { asItIs, type Mirror } from './mirror.ts'
 import { aWorkload, debtOf, usesAsEnv } from './restarts.ts'
 import type { ScriptedConnect } from './scripted-connect.ts'
 import type { ItemOptions } from './stage.ts'
@@ -98,9 +99,10 @@ export const VAULTS = `${READ}vaults`
 
 /** What a frozen namespace says to every change. */
 const REFUSED: Answer = { status: 503, body: { kind: 'Status', code: 503, message: 'frozen' } }
-/** Milliseconds between two looks at a state, at least and at most. */
-const LOOK_MS = 250
-const TICK_MS = 2_000
+/** Milliseconds from a change to the look at what came of it, for all that change together. */
+const LOOK_MS = 50
+/** Milliseconds after which somebody looks anyway: whether the operator is there at all. */
+const TICK_MS = 1_000
 const PATIENCE_MS = 240_000
 const END_MS = 60_000
 
@@ -119,6 +121,7 @@ export interface Order {
 /** What a scene stands on. */
 export interface SceneDeps {
   readonly rest: KubeRest
+  readonly mirror: Mirror
   readonly connect: ScriptedConnect
   readonly labels: Readonly<Record<string, string>>
   /** Of the plot; a new one without. */
@@ -161,6 +164,7 @@ export async function setScene(order: Order, deps: SceneDeps): Promise<Scene> {
   const foreign = await bystanders(site.cluster)
   await plot.prepare()
   const stops = createStops(order, deps)
+  const unlisten = deps.mirror.listen(site.cluster.namespace, stops.look)
   let phase: 'fresh' | 'playing' | 'calm' = plot.isPrepared ? 'fresh' : 'playing'
   let began = 0
   let done: readonly string[] | undefined
@@ -202,7 +206,9 @@ export async function setScene(order: Order, deps: SceneDeps): Promise<Scene> {
     isCalm: () => phase === 'calm' && !stops.isStruck(),
     moves: () => stops.calls.length,
     async outcome() {
-      const { cluster, connect } = site
+      const { connect } = site
+      // Not as watches tell, which may be late.
+      const cluster = asItIs(clusterOf(deps.rest, site.cluster.namespace))
       expect(await foreignOf(cluster)).toEqual(foreign)
       expectLawful(stops.calls)
       expect(leaksIn(await toldIn(cluster), connect.secrets)).toEqual([])
@@ -211,13 +217,16 @@ export async function setScene(order: Order, deps: SceneDeps): Promise<Scene> {
       const contents = contentsOf(calls)
       return { calls, reads: done ?? [], end, contents, struck: stops.struck() }
     },
-    leave: () => site.leave(),
+    leave() {
+      unlisten()
+      return site.leave()
+    },
   }
 }
 
-async function openSite({ rest, connect, labels, namespace: given }: SceneDeps) {
+async function openSite({ rest, mirror, connect, labels, namespace: given }: SceneDeps) {
   const namespace = given ?? `test-${randomBytes(4).toString('hex')}`
-  const cluster = clusterOf(rest, namespace)
+  const cluster = mirror.clusterOf(namespace)
   if (!given) await cluster.create('namespaces', { metadata: { name: namespace } })
   const vaults = new Set<string>()
   const open = (name: string) => {
@@ -271,7 +280,7 @@ function createStops({ strikes, random }: Order, { freezes, onStrike }: SceneDep
   /** Requests of a process that was killed have no more effect. */
   let process = 0
   let changed = Promise.withResolvers<void>()
-  const move = () => {
+  const look = () => {
     changed.resolve()
     changed = Promise.withResolvers<void>()
   }
@@ -279,7 +288,7 @@ function createStops({ strikes, random }: Order, { freezes, onStrike }: SceneDep
     if (isStruck) return undefined
     isStruck = true
     struck += 1
-    move()
+    look()
     onStrike()
     return freezes ? REFUSED : undefined
   }
@@ -288,15 +297,13 @@ function createStops({ strikes, random }: Order, { freezes, onStrike }: SceneDep
     seen += 1
     return seen === strike.at.nth
   }
-  const committed = () => {
-    move()
-    return undefined
-  }
   return {
     calls,
     reads,
     struck: () => struck,
     isStruck: () => isStruck,
+    /** Something changed: who waits looks again. */
+    look,
     arm() {
       process += 1
       strike = strikes[struck]
@@ -316,13 +323,13 @@ function createStops({ strikes, random }: Order, { freezes, onStrike }: SceneDep
       }
       switch (isHere(labelOf(call)) ? strike?.position : undefined) {
         case 'before':
-          return { before: hit, committed }
+          return { before: hit }
         case 'committed':
-          return { before, committed: () => committed() ?? hit() }
+          return { before, committed: hit }
         case 'after':
-          return { before, committed, after: () => void hit() }
+          return { before, after: () => void hit() }
         case undefined:
-          return { before, committed }
+          return { before }
       }
     },
     read(label: string, response: ServerResponse): boolean {
@@ -360,8 +367,8 @@ function createStops({ strikes, random }: Order, { freezes, onStrike }: SceneDep
         })
         if (isIt) return
         if (isOver()) throw new Error(`it never happened that ${what} (${String(failure)})`)
+        await Promise.race([next, pause(TICK_MS)])
         await pause(LOOK_MS)
-        await Promise.race([next, pause(TICK_MS - LOOK_MS)])
       }
     },
   }

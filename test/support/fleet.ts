@@ -6,21 +6,14 @@ import { randomBytes } from 'node:crypto'
 import { collectionPath } from '../../src/kube/resource.ts'
 import type { KubeRest } from '../../src/kube/rest.ts'
 import { isNotFound } from '../../src/kube/status.ts'
-import {
-  adminRest,
-  applyCrd,
-  type Cluster,
-  clusterOf,
-  type Kind,
-  type KubeObject,
-  RESOURCES,
-} from './cluster.ts'
+import { adminRest, applyCrd, clusterOf, type KubeObject, RESOURCES } from './cluster.ts'
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts'
 import { CANARY, type Plot, type Scenario, type Site } from './crash.ts'
 import { differences } from './ends.ts'
 import { patience, pause, timeout } from './eventually.ts'
 import { forEach } from './for-each.ts'
 import { type Call, changes, type KubeProxy, startKubeProxy } from './kube-proxy.ts'
+import { readingFrom } from './mirror.ts'
 import type { OperatorProcess } from './operator.ts'
 import { aWorkload, debtOf, usesAsEnv } from './restarts.ts'
 import { setStage, type Stage } from './stage.ts'
@@ -237,7 +230,8 @@ async function moorOne(
   const spec = { replicas: 0 }
   await live.create('deployments', aWorkload(FOREIGN, usesAsEnv(FOREIGN), { spec }))
   const vault = `V${namespace}`
-  const cluster = viewed(live, () => objectsOf(namespace))
+  // Hundreds of plots ask whether they are done: what was seen last says so.
+  const cluster = readingFrom(live, (kind) => objectsOf(namespace)[kind as keyof Objects] ?? [])
   const { connect } = stage
   const own: Site = {
     cluster,
@@ -257,23 +251,6 @@ async function moorOne(
       }),
   }
   return { name, namespace, plot: scenario(own), stage: own, vault }
-}
-
-/** Reads come from what was seen last: hundreds of plots ask whether they are done. */
-function viewed(cluster: Cluster, objects: () => Objects): Cluster {
-  const list = (kind: Kind) => [...(objects()[kind as keyof Objects] ?? [])]
-  const find = (kind: Kind, name: string) =>
-    list(kind).find(({ metadata }) => metadata.name === name)
-  return {
-    ...cluster,
-    list: async (kind) => list(kind),
-    find: async (kind, name) => find(kind, name),
-    async get(kind, name) {
-      const object = find(kind, name)
-      if (object === undefined) throw new Error(`${kind}/${name} is not there`)
-      return object
-    },
-  }
 }
 
 function faultsIn({

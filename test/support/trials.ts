@@ -6,6 +6,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { type Arena, type Crew, openArena } from './arena.ts'
 import { chance, draw } from './chance.ts'
+import { adminRest } from './cluster.ts'
 import {
   type Outcome,
   type Point,
@@ -18,15 +19,19 @@ import {
 } from './crash.ts'
 import { differences } from './ends.ts'
 import { SEED } from './gates.ts'
+import { openMirror } from './mirror.ts'
 
-const ONLY = process.env['KEYFERRY_CRASH_ONLY']
+/** What the names of the trials contain that are wanted; undefined: a run takes what it takes. */
+export const ONLY = process.env['KEYFERRY_CRASH_ONLY']
 /** Tries to hit a point that another run had: which writes are merged depends on the moment. */
 const TRIES = 3
 
 /** Who may work in an arena. */
 export const CREWS = {
   /** One operator, which dies. */
-  one: { signal: 'SIGKILL', leases: false, replicas: 1, size: 128 },
+  one: { signal: 'SIGKILL', leases: false, replicas: 1, size: 128, lanes: 5 },
+  /** One operator, which dies, and its successor, which dies, too. */
+  twice: { signal: 'SIGKILL', leases: false, replicas: 1, size: 100 },
   /** A leader, which dies, and one that waits for its Lease. */
   pair: { signal: 'SIGKILL', leases: true, replicas: 2, size: 20 },
   /** One operator, which is told to end. */
@@ -75,8 +80,15 @@ export interface Verdict {
   readonly trials: number
   /** Names of those that broke a promise, and how. */
   readonly failures: readonly string[]
-  /** Names of those whose moment never came, nor that of any spare. */
+  /** Names of those whose moment never came, if too many. */
   readonly missed: readonly string[]
+}
+
+/** What takes the place of trials whose moment never comes. */
+export interface Chances {
+  readonly spares: readonly Trial[]
+  /** How many must have their moment. */
+  readonly enough: number
 }
 
 /** See the head of this file. */
@@ -86,17 +98,19 @@ export interface Theatre extends AsyncDisposable {
   /** One more. */
   again(plot: string): Promise<Outcome>
   /** Plays trials and compares each with the undisturbed run of its plot. */
-  judge(trials: readonly Trial[], spares?: readonly Trial[]): Promise<Verdict>
+  judge(trials: readonly Trial[], chances?: Partial<Chances>): Promise<Verdict>
   /** Processes that were struck so far. */
   strikes(): Promise<number>
 }
 
 /** @param kubeconfig of a control plane that no other operator works on */
-export function openTheatre(kubeconfig: string, play: Play): Theatre {
+export async function openTheatre(kubeconfig: string, play: Play): Promise<Theatre> {
+  const rest = adminRest(kubeconfig)
+  const mirror = await openMirror(rest)
   const arenas = new Map<CrewName, Promise<Arena>>()
   const calms = new Map<string, Promise<Outcome>>()
   const arenaOf = (name: CrewName) => {
-    const arena = arenas.get(name) ?? openArena(kubeconfig, CREWS[name])
+    const arena = arenas.get(name) ?? openArena({ kubeconfig, mirror }, CREWS[name])
     arenas.set(name, arena)
     return arena
   }
@@ -124,11 +138,11 @@ export function openTheatre(kubeconfig: string, play: Play): Theatre {
   const broken = (plot: string, end: unknown, calm: unknown) =>
     differences(end, calm).filter((one) => !play.tolerated[plot]?.test(one))
   /** Performs a trial until its moment has come, for each strike. */
-  async function perform(trial: Trial): Promise<'missed' | 'hit'> {
+  async function perform(trial: Trial, tries: number): Promise<'missed' | 'hit'> {
     const { plot, strikes, seed } = trial
     const isEnd = (end: unknown) =>
       !known.has(plot) || broken(plot, end, known.get(plot)).length === 0
-    for (let attempt = 1; attempt <= TRIES; attempt += 1) {
+    for (let attempt = 1; attempt <= tries; attempt += 1) {
       const random = chance(`${seed} ${attempt} ${nameOf(trial)}`)
       // What needs several processes begins early.
       const rank = attempt > 1 || strikes.length > 1 ? random() : 1 + seed + random()
@@ -145,9 +159,9 @@ export function openTheatre(kubeconfig: string, play: Play): Theatre {
     return 'missed'
   }
   /** How a trial went, or what it was that failed and how to do it again. */
-  async function endOf(trial: Trial): Promise<string> {
+  async function endOf(trial: Trial, tries: number): Promise<string> {
     try {
-      return await perform(trial)
+      return await perform(trial, tries)
     } catch (error) {
       return replay(trial, error)
     }
@@ -155,25 +169,25 @@ export function openTheatre(kubeconfig: string, play: Play): Theatre {
   return {
     undisturbed,
     again,
-    async judge(all, spares = []) {
+    async judge(all, { spares = [], enough = all.length } = {}) {
       const trials = ONLY ? all.filter((one) => nameOf(one).includes(ONLY)) : all
       const left = ONLY ? [] : [...spares]
-      const ends = await Promise.all(
-        trials.map(async (trial) => {
-          for (let next: Trial | undefined = trial; next; next = left.shift()) {
-            const name = nameOf(next)
-            const end = await endOf(next)
-            if (end !== 'missed') return { end, name }
-          }
-          return { end: 'missed', name: nameOf(trial) }
-        }),
-      )
-      const named = (which: (end: string) => boolean) => ends.filter(({ end }) => which(end))
-      return {
-        trials: ends.length - named((end) => end === 'missed').length,
-        failures: named((end) => !['missed', 'hit'].includes(end)).map(({ end }) => end),
-        missed: named((end) => end === 'missed').map(({ name }) => name),
+      const wanted = Math.min(enough, trials.length)
+      const failures: string[] = []
+      const missed: string[] = []
+      const played: Trial[] = []
+      const play = async (trial: Trial) => {
+        // Another one is as good where there are spares.
+        const end = await endOf(trial, spares.length > 0 ? 1 : TRIES)
+        if (end === 'missed') missed.push(nameOf(trial))
+        else played.push(trial)
+        if (!['missed', 'hit'].includes(end)) failures.push(end)
       }
+      await Promise.all(trials.map(play))
+      while (played.length < wanted && left.length > 0) {
+        await Promise.all(left.splice(0, 2 * (wanted - played.length)).map(play))
+      }
+      return { trials: played.length, failures, missed: played.length < wanted ? missed : [] }
     },
     async strikes() {
       const opened = await Promise.all(arenas.values())
@@ -181,6 +195,8 @@ export function openTheatre(kubeconfig: string, play: Play): Theatre {
     },
     async [Symbol.asyncDispose]() {
       for (const arena of arenas.values()) await (await arena)[Symbol.asyncDispose]()
+      await mirror[Symbol.asyncDispose]()
+      await rest.close()
     },
   }
 }
