@@ -3,7 +3,7 @@
  * happens to a resource or to its Secret.
  */
 import { hasReason } from '../support/cluster.ts'
-import { CANARY, FOREIGN, type Scenario } from '../support/crash.ts'
+import { CANARY, FOREIGN, type Scenario, type Site } from '../support/crash.ts'
 import { aWorkload, digestOf, OPTED_IN, restartedFor, usesAsEnv } from '../support/restarts.ts'
 import {
   anAsker,
@@ -201,10 +201,23 @@ export const claimedTwice: Scenario = (site) => ({
   isDone: async () => hasReason('SecretClaimedTwice')(await site.cluster.get('items', 'two')),
 })
 
+/** Whether a status and an Event say that there is no such item. */
+const isMissed = async ({ cluster }: Site) => {
+  const events = await cluster.list('events')
+  const isTold = events.some(({ reason }) => reason === 'ItemNotFound')
+  return isTold && hasReason('ItemNotFound')(await cluster.get('items', 'db'))
+}
+
+/** A resource has no item. */
+export const absent: Scenario = (site) => ({
+  prepare: () => site.item('db', 'db'),
+  isDone: () => isMissed(site),
+})
+
 /** A resource is there before its item. */
 export const appears: Scenario = (site) => ({
   prepare: () => site.item('db', 'db'),
-  isPrepared: async () => hasReason('ItemNotFound')(await site.cluster.get('items', 'db')),
+  isPrepared: () => isMissed(site),
   act: () => anItem(site, 'db'),
   isDone: () => ready(site, 'db'),
 })

@@ -31,11 +31,11 @@ export const CREWS = {
   /** One operator, which dies. */
   one: { signal: 'SIGKILL', leases: false, replicas: 1, size: 128, lanes: 5 },
   /** One operator, which dies, and its successor, which dies, too. */
-  twice: { signal: 'SIGKILL', leases: false, replicas: 1, size: 100 },
+  twice: { signal: 'SIGKILL', leases: false, replicas: 1, size: 100, lanes: 2 },
   /** A leader, which dies, and one that waits for its Lease. */
   pair: { signal: 'SIGKILL', leases: true, replicas: 2, size: 20 },
   /** One operator, which is told to end. */
-  told: { signal: 'SIGTERM', leases: true, replicas: 1, size: 16 },
+  told: { signal: 'SIGTERM', leases: true, replicas: 1, size: 16, lanes: 2 },
   /** The first operator of an installation, which dies. */
   first: { signal: 'SIGKILL', leases: false, replicas: 1, size: 4, isFresh: true },
 } as const satisfies Record<string, Crew>
