@@ -99,7 +99,8 @@ const writes = moments.filter(({ at }) => !isRead(at))
 const reads = moments.filter(({ at }) => isRead(at))
 /** Those that this run takes: all, or one of each point. */
 const taken = (all: readonly PlotPoint[]) => (isFull || ONLY ? all : oneOfEach(all))
-const count = isFull ? Math.max(2, Math.ceil((WANTED.kills - LEASES) / writes.length)) : 1
+const besides = reads.length + PAIRS + LEASES
+const count = isFull ? Math.max(2, Math.ceil((WANTED.kills - besides) / writes.length)) : 1
 const SEEDS = Array.from({ length: count }, (_, n) => SEED + n)
 
 const partOf = (moment: PlotPoint) => PARTS.findIndex(([, fits]) => fits(moment))
@@ -156,8 +157,9 @@ async function expectKept(gate: number, what: string, { trials, failures, missed
 
 const SIGKILLS = 'points at which a write may die, SIGKILL'
 
-describe.skipIf(WRITES).concurrent('an operator that dies', { timeout: TEST_MS }, () => {
-  test('A9: because it is told to leaves nothing half done and gives the Lease back', async () => {
+// Before all others: a machine that is busy with hundreds of plots costs operators their Leases.
+describe.skipIf(WRITES).concurrent('an operator with a Lease', { timeout: TEST_MS }, () => {
+  test('A9: that is told to end leaves nothing half done and gives the Lease back', async () => {
     const all = writes.filter((one) => !first.has(one.plot))
     const trials = drawn(trialsAt(all, { crew: 'told' }), TOLD)
     await expectKept(
@@ -167,12 +169,14 @@ describe.skipIf(WRITES).concurrent('an operator that dies', { timeout: TEST_MS }
     )
   })
 
-  test('and whose standby takes the Lease', async () => {
+  test('dies, and its standby takes the Lease', async () => {
     const all = writes.filter((one) => !first.has(one.plot))
     const trials = drawn(trialsAt(all, { crew: 'pair' }), LEASES)
     await expectKept(1, `${SIGKILLS}, of two replicas with a Lease`, await theatre.judge(...trials))
   })
+})
 
+describe.skipIf(WRITES).concurrent('an operator that dies', { timeout: TEST_MS }, () => {
   test('A1: at any read from Connect', async () => {
     const trials = taken(reads).flatMap((one) => trialsAt([one], { crew: crewOf(one) }))
     await expectKept(2, 'reads from Connect, SIGKILL', await theatre.judge(trials))
@@ -181,7 +185,7 @@ describe.skipIf(WRITES).concurrent('an operator that dies', { timeout: TEST_MS }
   test('A8: and whose successor dies during the recovery', async () => {
     const all = pairsOf(POINTS, 'twice', SEED).filter((one) => !first.has(one.plot))
     // What the first leaves to the second is not the same each time.
-    const trials = drawn(all, PAIRS, 2 * PAIRS)
+    const trials = drawn(all, PAIRS, Math.ceil(1.3 * PAIRS))
     await expectKept(3, 'pairs of crashes', await theatre.judge(...trials))
   })
 

@@ -21,6 +21,7 @@ import {
   VAULTS,
 } from './crash.ts'
 import { eventually, patience, pause } from './eventually.ts'
+import { forEach } from './for-each.ts'
 import { type Call, changes, type Fate, type KubeProxy, startKubeProxy } from './kube-proxy.ts'
 import { leaksIn } from './leaks.ts'
 import type { Mirror } from './mirror.ts'
@@ -73,6 +74,8 @@ const STILL_MS = 3_000
 const STILL_LOOK_MS = 100
 const STILL_PATIENCE_MS = 240_000
 const NUDGE_MS = 1_000
+/** Scenes of an arena that are set at the same time: others work meanwhile. */
+const SETTING = 6
 const LEASE = 'keyferry'
 
 /** The control plane of all arenas, and what is there. */
@@ -238,15 +241,15 @@ async function setScenes(
     onStrike,
     ...(crew.isFresh ? { namespace: home.namespace } : {}),
   }
-  const set = fresh.map(async (one) => {
+  const played: Played[] = []
+  await forEach(fresh, SETTING, async (one) => {
     try {
-      return [{ ...one, scene: await setScene(one.order, deps) }]
+      played.push({ ...one, scene: await setScene(one.order, deps) })
     } catch (error) {
       one.outcome.reject(error)
-      return []
     }
   })
-  return (await Promise.all(set)).flat()
+  return played
 }
 
 /** From the start of a process to its end. @returns how many processes were struck */
