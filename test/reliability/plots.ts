@@ -201,12 +201,8 @@ export const claimedTwice: Scenario = (site) => ({
   isDone: async () => hasReason('SecretClaimedTwice')(await site.cluster.get('items', 'two')),
 })
 
-/** Whether a status and an Event say that there is no such item. */
-const isMissed = async ({ cluster }: Site) => {
-  const events = await cluster.list('events')
-  const isTold = events.some(({ reason }) => reason === 'ItemNotFound')
-  return isTold && hasReason('ItemNotFound')(await cluster.get('items', 'db'))
-}
+const isMissed = async ({ cluster }: Site) =>
+  hasReason('ItemNotFound')(await cluster.get('items', 'db'))
 
 /** A resource has no item. */
 export const absent: Scenario = (site) => ({
