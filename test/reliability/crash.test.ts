@@ -157,7 +157,6 @@ async function expectKept(gate: number, what: string, { trials, failures, missed
 
 const SIGKILLS = 'points at which a write may die, SIGKILL'
 
-// Before all others: a machine that is busy with hundreds of plots costs operators their Leases.
 describe.skipIf(WRITES).concurrent('an operator with a Lease', { timeout: TEST_MS }, () => {
   test('A9: that is told to end leaves nothing half done and gives the Lease back', async () => {
     const all = writes.filter((one) => !first.has(one.plot))
@@ -204,6 +203,9 @@ function oneOfEach(all: readonly PlotPoint[]): PlotPoint[] {
   })
 }
 
+/** Comes right after the status by which the plot counts as prepared, or before; `absent` has it. */
+const LATE = new Set(['appears: POST events ItemNotFound OnePasswordItem/db'])
+
 describe('the points of the matrix', { timeout: TEST_MS }, () => {
   test.skipIf(!WRITES)('are written down', async () => {
     const runs: Record<string, Awaited<ReturnType<Theatre['again']>>[]> = {}
@@ -221,7 +223,7 @@ describe('the points of the matrix', { timeout: TEST_MS }, () => {
       const known = new Set(POINTS.get(plot)?.map(({ label }) => label))
       const found = pointsOf(await theatre.undisturbed(plot)).map(({ label }) => label)
       // A poll that comes in between is a matter of the moment.
-      const asked = found.filter((label) => label !== VAULTS)
+      const asked = found.filter((label) => label !== VAULTS && !LATE.has(`${plot}: ${label}`))
       return asked.filter((label) => !known.has(label)).map((label) => `${plot}: ${label}`)
     })
     expect((await Promise.all(fresh)).flat()).toEqual([])
