@@ -3,12 +3,20 @@
  * its storing, and those about the state in the end. It knows nothing of the operator's code but
  * the names of annotations.
  */
-import type { Change, StoredObject } from './api-server.ts'
-import { type SimulatedItem, valueOf } from './connect.ts'
+import type { ApiServer, Change, StoredObject } from './api-server.ts'
+import { type SimulatedConnect, type SimulatedItem, valueOf } from './connect.ts'
 import { HOME } from './operator.ts'
 import { NAMESPACE, USER } from './operations.ts'
-import { BEGINNING } from './scheduler.ts'
-import type { World } from './world.ts'
+import { BEGINNING, type Scheduler } from './scheduler.ts'
+
+/** What is judged. */
+export interface Evidence {
+  readonly server: Pick<ApiServer, 'onChange' | 'all' | 'get'>
+  readonly scheduler: Pick<Scheduler, 'now'>
+  readonly connect: Pick<SimulatedConnect, 'items' | 'addedAt'> & {
+    readonly served: Pick<ReadonlySet<string>, 'has'>
+  }
+}
 
 /** See the head of this file. */
 export interface Judge {
@@ -43,8 +51,15 @@ interface Debt {
   readonly at: number
 }
 
-/** @param elects whether only the holder of the Lease may write */
-export function createJudge({ server, scheduler, connect }: World, elects: boolean): Judge {
+/**
+ * @param elects whether only the holder of the Lease may write
+ * @param aroundMs by how much earlier than a change a workload must be there to be restarted for it
+ */
+export function createJudge(
+  { server, scheduler, connect }: Evidence,
+  elects: boolean,
+  aroundMs = AROUND_MS,
+): Judge {
   const violations: string[] = []
   /** UIDs of Secrets that are ours. */
   const ours = new Set<string>()
@@ -54,6 +69,8 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
   const specs = new Map<string, StoredObject[]>()
   /** Debts of each Secret, by name, in order. */
   const debts = new Map<string, Debt[]>()
+  /** The newest content of each item that each Secret has had, by UID of the Secret. */
+  const newest = new Map<string, Map<string, number>>()
   /** Which process an identity in the Lease means. */
   const holders = new Map<string, string>()
   /** When a process gave the Lease back last. */
@@ -118,6 +135,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     const data = (after['data'] ?? {}) as Data
     if (before === undefined || JSON.stringify(before['data']) !== JSON.stringify(data)) {
       checkContent(after, data)
+      checkForward(after, data)
       checkDebt(before, after, data)
     }
     const debt = debtOf(after)
@@ -146,6 +164,16 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
     else if (!connect.served.has(contentOf(data) as string)) {
       say('S2', `Secret ${name} has content that was never served`)
     }
+  }
+
+  /** S3: what was applied of an item never gives way to what it was before. */
+  function checkForward({ metadata: { uid, name } }: StoredObject, data: Data): void {
+    const [id = '', text = ''] = contentOf(data)?.split(' ') ?? []
+    const past = newest.get(uid) ?? new Map<string, number>()
+    newest.set(uid, past)
+    const before = past.get(id) ?? 0
+    if (Number(text) < before) say('S3', `Secret ${name} goes from ${before} back to ${text}`)
+    past.set(id, Math.max(before, Number(text)))
   }
 
   /** L2: new content and the restart that is owed for it are one write. */
@@ -284,7 +312,10 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
   function unsettledWorkload(kind: string, workload: StoredObject): string[] {
     const { metadata, spec } = workload
     const created = Date.parse(metadata.creationTimestamp) - BEGINNING
-    const used = spec.template.spec.containers[0].envFrom as { secretRef: { name: string } }[]
+    // The API server leaves out what is empty.
+    const used = (spec.template.spec.containers[0].envFrom ?? []) as {
+      secretRef: { name: string }
+    }[]
     return used.flatMap(({ secretRef: { name } }) => {
       const secret = server.get('secrets', NAMESPACE, name)
       const last = debts.get(name)?.at(-1)
@@ -292,7 +323,7 @@ export function createJudge({ server, scheduler, connect }: World, elects: boole
       if (ownersOf(secret) !== last.owners) return []
       // Without the label its debt is not seen until its resource can be served again.
       if (secret.metadata.labels?.[MANAGED] !== 'true') return []
-      if (created > last.at - AROUND_MS || !isOptedIn(secret, workload)) return []
+      if (created > last.at - aroundMs || !isOptedIn(secret, workload)) return []
       if (Object.values(digestsOf(workload)).includes(last.digest)) return []
       return [`${kind} ${metadata.name} was not restarted for Secret ${name}`]
     })

@@ -3,9 +3,9 @@
  * operation is possible at any moment, and does nothing where it makes no sense.
  */
 import type { KubeRequest } from '../../src/kube/rest.ts'
-import type { StoredObject } from './api-server.ts'
-import { CANARY, type SimulatedItem, VAULT } from './connect.ts'
-import type { World } from './world.ts'
+import type { ApiServer, StoredObject } from './api-server.ts'
+import { CANARY, type SimulatedConnect, type SimulatedItem, VAULT } from './connect.ts'
+import type { Random } from './random.ts'
 
 /** Namespace in which everything happens. */
 export const NAMESPACE = 'team'
@@ -26,27 +26,34 @@ const SECRET_NAMES = ['one', 'two', 'shared'] as const
 const BASIC_AUTH = 'kubernetes.io/basic-auth'
 const AUTO_RESTART = 'operator.1password.io/auto-restart'
 
-/** One thing that is done. @returns what, for a trace; undefined when it made no sense */
-export type Operation = (world: World) => string | undefined
+/** What operations are done to. */
+export interface Ground {
+  readonly random: Random
+  readonly server: Pick<ApiServer, 'handle' | 'all' | 'version'>
+  readonly connect: Pick<SimulatedConnect, 'items' | 'add' | 'edit' | 'touch' | 'rename' | 'remove'>
+}
 
-function send({ server }: World, request: KubeRequest): number {
+/** One thing that is done. @returns what, for a trace; undefined when it made no sense */
+export type Operation = (world: Ground) => string | undefined
+
+function send({ server }: Ground, request: KubeRequest): number {
   return server.handle(request, USER).status
 }
 
-function pickObject({ server, random }: World, kind: string): StoredObject | undefined {
+function pickObject({ server, random }: Ground, kind: string): StoredObject | undefined {
   const all = [...server.all(kind).values()].filter(
     ({ metadata }) => metadata.namespace === NAMESPACE,
   )
   return all.length === 0 ? undefined : random.pick(all)
 }
 
-function pickItem({ connect, random }: World): SimulatedItem | undefined {
+function pickItem({ connect, random }: Ground): SimulatedItem | undefined {
   const all = [...connect.items.values()]
   return all.length === 0 ? undefined : random.pick(all)
 }
 
 /** A wish, as a resource has it. */
-function aSpec({ random, connect }: World): Record<string, unknown> {
+function aSpec({ random, connect }: Ground): Record<string, unknown> {
   const title = random.pick(TITLES)
   const byId = [...connect.items.values()].find((item) => item.title === title)
   const name = byId && random.chance(0.2) ? byId.id : title
@@ -63,11 +70,11 @@ function aSpec({ random, connect }: World): Record<string, unknown> {
   }
 }
 
-function optIn({ random }: World): Record<string, string> {
+function optIn({ random }: Ground): Record<string, string> {
   return random.chance(0.3) ? { [AUTO_RESTART]: random.pick(['true', 'false']) } : {}
 }
 
-function createResource(world: World): string | undefined {
+function createResource(world: Ground): string | undefined {
   const { random } = world
   const name = random.pick(RESOURCES)
   const body = {
@@ -83,7 +90,7 @@ function createResource(world: World): string | undefined {
   return status === 201 ? `creates resource ${name} ${JSON.stringify(body)}` : undefined
 }
 
-function editResource(world: World): string | undefined {
+function editResource(world: Ground): string | undefined {
   const item = pickObject(world, 'onepassworditems')
   if (item === undefined) return undefined
   const { name } = item.metadata
@@ -101,28 +108,28 @@ function editResource(world: World): string | undefined {
   return `edits resource ${name} ${JSON.stringify({ type: body.type, spec: body.spec })}`
 }
 
-function deleteResource(world: World): string | undefined {
+function deleteResource(world: Ground): string | undefined {
   const item = pickObject(world, 'onepassworditems')
   if (item === undefined) return undefined
   send(world, { method: 'DELETE', path: `${ITEMS}/${item.metadata.name}` })
   return `deletes resource ${item.metadata.name}`
 }
 
-function editItem(world: World): string | undefined {
+function editItem(world: Ground): string | undefined {
   const item = pickItem(world)
   if (item === undefined) return undefined
   world.connect.edit(item.id)
   return `gives item ${item.title} content ${item.content + 1}`
 }
 
-function touchItem(world: World): string | undefined {
+function touchItem(world: Ground): string | undefined {
   const item = pickItem(world)
   if (item === undefined) return undefined
   world.connect.touch(item.id)
   return `tags item ${item.title}`
 }
 
-function renameItem(world: World): string | undefined {
+function renameItem(world: Ground): string | undefined {
   const item = pickItem(world)
   const free = TITLES.filter((title) =>
     [...world.connect.items.values()].every((one) => one.title !== title),
@@ -133,14 +140,14 @@ function renameItem(world: World): string | undefined {
   return `renames item ${item.title} to ${title}`
 }
 
-function removeItem(world: World): string | undefined {
+function removeItem(world: Ground): string | undefined {
   const item = pickItem(world)
   if (item === undefined) return undefined
   world.connect.remove(item.id)
   return `removes item ${item.title}`
 }
 
-function addItem(world: World): string | undefined {
+function addItem(world: Ground): string | undefined {
   const taken = new Set([...world.connect.items.values()].map(({ title }) => title))
   const title = TITLES.find((one) => !taken.has(one))
   if (title === undefined) return undefined
@@ -148,7 +155,7 @@ function addItem(world: World): string | undefined {
   return `adds item ${title}`
 }
 
-function createWorkload(world: World): string | undefined {
+function createWorkload(world: Ground): string | undefined {
   const { random } = world
   const kind: WorkloadKind = random.chance(0.8) ? 'Deployment' : 'StatefulSet'
   const name = random.pick(['web', 'worker', 'cron'])
@@ -163,7 +170,7 @@ function createWorkload(world: World): string | undefined {
   return status === 201 ? `creates ${kind} ${name} ${JSON.stringify(envFrom)}` : undefined
 }
 
-function editWorkload(world: World): string | undefined {
+function editWorkload(world: Ground): string | undefined {
   const workload = pickObject(world, 'deployments')
   if (workload === undefined) return undefined
   const { name } = workload.metadata
@@ -173,7 +180,7 @@ function editWorkload(world: World): string | undefined {
   return `labels Deployment ${name}`
 }
 
-function deleteWorkload(world: World): string | undefined {
+function deleteWorkload(world: Ground): string | undefined {
   const workload = pickObject(world, 'deployments')
   if (workload === undefined) return undefined
   const path = `${workloadsPath('Deployment')}/${workload.metadata.name}`
@@ -181,7 +188,7 @@ function deleteWorkload(world: World): string | undefined {
   return `deletes Deployment ${workload.metadata.name}`
 }
 
-function spoilSecret(world: World): string | undefined {
+function spoilSecret(world: Ground): string | undefined {
   const secret = pickObject(world, 'secrets')
   if (secret === undefined) return undefined
   const { name } = secret.metadata
@@ -191,7 +198,7 @@ function spoilSecret(world: World): string | undefined {
   return `spoils Secret ${name}`
 }
 
-function deleteSecret(world: World): string | undefined {
+function deleteSecret(world: Ground): string | undefined {
   const secret = pickObject(world, 'secrets')
   if (secret === undefined) return undefined
   send(world, { method: 'DELETE', path: `${SECRETS}/${secret.metadata.name}` })
@@ -199,7 +206,7 @@ function deleteSecret(world: World): string | undefined {
 }
 
 /** Somebody else's Secret: it may never change. */
-function createForeignSecret(world: World): string | undefined {
+function createForeignSecret(world: Ground): string | undefined {
   const name = world.random.pick(SECRET_NAMES)
   const body = {
     metadata: { name },
@@ -210,7 +217,7 @@ function createForeignSecret(world: World): string | undefined {
 }
 
 /** Takes the marks off by which Secrets are watched. */
-function unmarkSecret(world: World): string | undefined {
+function unmarkSecret(world: Ground): string | undefined {
   const secret = pickObject(world, 'secrets')
   if (secret?.metadata.labels === undefined) return undefined
   const body = { metadata: { labels: { 'keyferry.dev/managed': null } } }
@@ -241,7 +248,7 @@ const OPERATIONS = WEIGHTS.flatMap(([weight, operation]) =>
 )
 
 /** Does one thing that makes sense now. */
-export function operate(world: World): string {
+export function operate(world: Ground): string {
   for (;;) {
     const done = world.random.pick(OPERATIONS)(world)
     if (done !== undefined) return done
@@ -249,7 +256,7 @@ export function operate(world: World): string {
 }
 
 /** What is there before the operator starts. */
-export function furnish(world: World): string[] {
+export function furnish(world: Ground): string[] {
   const namespace = {
     metadata: {
       name: NAMESPACE,
@@ -257,6 +264,11 @@ export function furnish(world: World): string[] {
     },
   }
   send(world, { method: 'POST', path: '/api/v1/namespaces', body: namespace })
+  return furnishNamespace(world)
+}
+
+/** As {@link furnish}, but for the namespace, which is there already. */
+export function furnishNamespace(world: Ground): string[] {
   const first = [addItem, addItem, createResource, createResource, createWorkload, createWorkload]
   return first.flatMap((operation) => operation(world) ?? [])
 }
