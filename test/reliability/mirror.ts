@@ -70,11 +70,15 @@ function allOf(store: Store, kind: string): Map<string, StoredObject> {
   return new Map([...(store.get(kind) ?? [])].toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-/** @param annotations of the namespace, which is there already */
+/**
+ * @param annotations of the namespace, which is there already
+ * @param unknown whose the changes are that nobody is known to have made; without it there must be none
+ */
 export function createMirror(
   cluster: Cluster,
   connect: ScriptedConnect,
   annotations: Readonly<Record<string, string>>,
+  unknown?: string,
 ): Mirror {
   const namespace = {
     metadata: { namespace: '', name: NAMESPACE, annotations },
@@ -106,7 +110,7 @@ export function createMirror(
       },
     },
   }
-  const court = holdCourt(namespace, vault, authors)
+  const court = holdCourt(namespace, vault, { authors, unknown })
   return {
     ground,
     judge: court.judge,
@@ -193,7 +197,11 @@ function mirrorVault(connect: ScriptedConnect, name: string) {
 }
 
 /** The judge, and what it has been told so far. */
-function holdCourt(namespace: StoredObject, { connect }: MirroredVault, authors: Authors) {
+function holdCourt(
+  namespace: StoredObject,
+  { connect }: MirroredVault,
+  { authors, unknown }: { readonly authors: Authors; readonly unknown: string | undefined },
+) {
   const known = newStore()
   const onChange = new Set<(change: Change) => void>()
   const pending: Sighting[] = []
@@ -215,9 +223,10 @@ function holdCourt(namespace: StoredObject, { connect }: MirroredVault, authors:
     const after = isGone ? undefined : placed(object)
     if (after) objects.set(key, after)
     else objects.delete(key)
-    const by = isGone
+    const author = isGone
       ? authors.ofDeletions.get(object.metadata.uid)
       : authors.ofVersions.get(version)
+    const by = author ?? unknown
     const text = `${plural} ${object.metadata.name} (${version})`
     if (by === undefined) judge.violations.push(`${text} was changed by nobody knows whom`)
     if (version < last) judge.violations.push(`${text} was seen too late to be judged`)

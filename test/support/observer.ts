@@ -6,7 +6,7 @@ import { lines } from '../../src/kube/lines.ts'
 import { collectionPath } from '../../src/kube/resource.ts'
 import type { KubeRest } from '../../src/kube/rest.ts'
 import { type Kind, type KubeObject, RESOURCES } from './cluster.ts'
-import { timeout } from './eventually.ts'
+import { eventually } from './eventually.ts'
 
 /** Something that was stored. */
 export interface Sighting {
@@ -27,7 +27,7 @@ export interface Observer extends AsyncDisposable {
 }
 
 /**
- * Watches these kinds in all namespaces, from now on.
+ * Watches these kinds in all namespaces; what is there already is told of first.
  *
  * @param tell told of each version, those of one kind in order
  */
@@ -38,37 +38,46 @@ export async function observe(
 ): Promise<Observer> {
   const end = new AbortController()
   let newest = 0
-  const see = (kind: Kind, line: string): number => {
-    const { type, object } = JSON.parse(line) as { type: string; object: KubeObject }
+  const see = (kind: Kind, { type, object }: RawEvent): number => {
     const version = Number(object.metadata.resourceVersion)
     // Nobody may miss anything here: a watch that fails fails the test.
-    if (type === 'ERROR') throw new Error(`the observer missed something: ${line}`)
+    if (type === 'ERROR')
+      throw new Error(`the observer missed something: ${JSON.stringify(object)}`)
     if (type === 'BOOKMARK') return version
     newest = Math.max(newest, version)
     tell({ kind, object, isGone: type === 'DELETED', version, at: Date.now() })
     return version
   }
-  const watch = async (kind: Kind, from: number): Promise<void> => {
+  const watch = async (kind: Kind, begun: () => void): Promise<void> => {
     const path = collectionPath(RESOURCES[kind])
-    let version = from
+    let query: Query = FROM_NOW
     while (!end.signal.aborted) {
-      const query = { watch: true, allowWatchBookmarks: true, resourceVersion: version }
-      const stream = await rest.stream({ method: 'GET', path, query }, end.signal)
-      for await (const line of lines(stream)) version = see(kind, line)
+      // A server that has just begun takes a moment.
+      const stream = await eventually(`${kind} can be watched`, () =>
+        rest.stream({ method: 'GET', path, query }, end.signal),
+      )
+      for await (const line of lines(stream)) {
+        const event = JSON.parse(line) as RawEvent
+        const resourceVersion = see(kind, event)
+        // Where the server ends it in time, it goes on from there.
+        query = { watch: true, allowWatchBookmarks: true, resourceVersion }
+        if (event.type === 'BOOKMARK') begun()
+      }
     }
   }
-  const watches = kinds.map(async (kind) => {
-    const path = collectionPath(RESOURCES[kind])
-    const list = await rest.send({ method: 'GET', path, query: { limit: 1 } }, timeout(20_000))
-    return [kind, Number((list as KubeObject).metadata.resourceVersion)] as const
+  const running: Promise<void>[] = []
+  const beginnings = kinds.map((kind) => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    running.push(
+      watch(kind, resolve).catch((error: unknown) => {
+        if (end.signal.aborted) return
+        reject(error)
+        throw error
+      }),
+    )
+    return promise
   })
-  const running = (await Promise.all(watches)).map(async ([kind, version]) => {
-    try {
-      await watch(kind, version)
-    } catch (error) {
-      if (!end.signal.aborted) throw error
-    }
-  })
+  await Promise.all(beginnings)
   return {
     get newest() {
       return newest
@@ -78,4 +87,19 @@ export async function observe(
       await Promise.all(running)
     },
   }
+}
+
+interface RawEvent {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR'
+  readonly object: KubeObject
+}
+
+type Query = NonNullable<Parameters<KubeRest['stream']>[0]['query']>
+
+/** All that is there, a bookmark that says so, and then what comes. */
+const FROM_NOW: Query = {
+  watch: true,
+  sendInitialEvents: true,
+  resourceVersionMatch: 'NotOlderThan',
+  allowWatchBookmarks: true,
 }
