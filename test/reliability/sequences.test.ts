@@ -35,7 +35,7 @@ const AGAIN = 8
 /** Histories that share an operator. */
 const WAVE = isFull ? 32 : 16
 /** Operators at the same time. */
-const LANES = 3
+const LANES = isFull ? 4 : 3
 const WIDTH = 8
 /** Milliseconds that a process which is to be killed lives longer than the operations. */
 const GRACE_MS = 1_000

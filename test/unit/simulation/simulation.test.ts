@@ -5,6 +5,7 @@
  */
 import { expect, test } from 'vitest'
 import { isFull, SEED, tally } from '../../support/gates.ts'
+import { valueOf } from '../../simulation/connect.ts'
 import { createJudge } from '../../simulation/judge.ts'
 import { runHistory } from '../../simulation/history.ts'
 import { replayOf, runHistories } from '../../simulation/run.ts'
@@ -74,6 +75,19 @@ test.each([
   send('first', 'PUT', `${SECRETS}/db`, aSecret({ username: 'c', password: 'd' }))
   const told = judge.violations.filter((one) => one.startsWith(promise))
   expect(told.join()).toContain(text)
+})
+
+test('content that goes back to a former version is seen', () => {
+  const { judge, item, send } = aWorld()
+  const content = (version: number) => {
+    const value = (field: string) => valueOf(field, item.id, version)
+    return aSecret({ username: value('username'), password: value('password') })
+  }
+  send('first', 'POST', SECRETS, content(1))
+  send('first', 'PUT', `${SECRETS}/db`, content(2))
+  expect(judge.violations.filter((one) => one.startsWith('S3'))).toEqual([])
+  send('first', 'PUT', `${SECRETS}/db`, content(1))
+  expect(judge.violations.join()).toMatch(/S3 at 0 ms: Secret db goes from 2 back to 1/)
 })
 
 test('a resource that nobody serves is seen', () => {
