@@ -43,7 +43,7 @@ const NUDGE_MS = 1_000
 /** Milliseconds after which the first list of a watch is whole. */
 const OPENED_MS = 3_000
 /** Part of the faults that find something to strike, at least. */
-const STRUCK = 0.6
+const STRUCK = 0.5
 const TEST_MS = isFull ? 3_600_000 : 600_000
 
 let plane: ControlPlane
