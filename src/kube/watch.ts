@@ -6,7 +6,9 @@
  * It starts with a streaming list (WatchList) where the server has one, else with pages; it asks
  * for bookmarks and resumes from the last version it saw; it lists again when that version is
  * gone, when a right was missing or when the stream made no sense; and it leaves a stream that is
- * silent for 90 s, because bookmarks come about once a minute.
+ * silent for 90 s, because bookmarks come about once a minute. After a connection that broke it
+ * asks first whether the versions went back: a server takes a watch from a version that it has
+ * not reached, and tells nothing of what was before.
  * Source: Kubernetes API concepts, "Efficient detection of changes", "Streaming lists".
  */
 import { isKeyferryError, KeyferryError } from '../errors.ts'
@@ -62,7 +64,12 @@ const BACKOFF: Backoff = { firstMs: 500, maxMs: 30_000 }
 
 type State =
   | { readonly kind: 'list'; readonly by: 'stream' | 'pages' }
-  | { readonly kind: 'watch'; readonly resourceVersion: string }
+  | {
+      readonly kind: 'watch'
+      readonly resourceVersion: string
+      /** Whether the server was away: it may come back with what a backup has. */
+      readonly wasAway?: true
+    }
 
 const BY_STREAM: State = { kind: 'list', by: 'stream' }
 const BY_PAGES: State = { kind: 'list', by: 'pages' }
@@ -101,6 +108,7 @@ export async function listWatch<T>(options: WatchOptions<T>, signal: AbortSignal
 
 function run<T>(options: WatchOptions<T>, state: State, signal: AbortSignal): Promise<End> {
   if (state.kind === 'list' && state.by === 'pages') return listPages(options, signal)
+  if (state.kind === 'watch' && state.wasAway) return askWhetherBack(options, state, signal)
   return follow(options, state, signal)
 }
 
@@ -235,8 +243,7 @@ class Cursor {
 /**
  * A streaming list that is silent is not supported. A watch that is silent can be dead, or its
  * collection quiet: a server sends no bookmark below the version that was asked for. That can
- * also be for ever, when the cluster was restored from a backup and its versions went back; so
- * the server is asked.
+ * also be for ever, when versions went back; so the server is asked.
  */
 async function afterSilence<T>(
   options: WatchOptions<T>,
@@ -244,28 +251,40 @@ async function afterSilence<T>(
   signal: AbortSignal,
 ): Promise<End> {
   if (next.kind === 'list') return { kind: 'passed', next: BY_PAGES }
+  return askWhetherBack(options, next, signal)
+}
+
+/** Lists again when versions went back, as in a cluster that was restored from a backup. */
+async function askWhetherBack<T>(
+  options: WatchOptions<T>,
+  state: State & { readonly kind: 'watch' },
+  signal: AbortSignal,
+): Promise<End> {
+  const next: State = { kind: 'watch', resourceVersion: state.resourceVersion }
   try {
     const { resourceVersion } = await readPage(options, { limit: 1 }, signal)
     const wentBack = compareVersions(resourceVersion, next.resourceVersion) < 0
     return { kind: 'passed', next: wentBack ? BY_STREAM : next }
   } catch (error) {
-    return afterFailure(error, next, false)
+    return afterFailure(error, state, false)
   }
 }
 
 function afterFailure(error: unknown, next: State, lived: boolean): End {
+  const away: State = next.kind === 'watch' ? { ...next, wasAway: true } : next
   if (isKeyferryError(error, 'KUBE_STATUS')) {
     const { status = 0 } = error
     // A server without streaming lists.
     const unsupported = status === 400 || status === 422
     if (unsupported && next.kind === 'list') return { kind: 'passed', next: BY_PAGES }
     // Overload says nothing about our version; anything else (gone, forbidden, unknown) does.
-    const overloaded = (status === 429 || status >= 500) && !isTooNew(error)
-    return { kind: 'ended', next: overloaded ? next : BY_STREAM, lived, error }
+    if (status === 429) return { kind: 'ended', next, lived, error }
+    const overloaded = status >= 500 && !isTooNew(error)
+    return { kind: 'ended', next: overloaded ? away : BY_STREAM, lived, error }
   }
   // A connection that broke says nothing about our version; a line that made no sense does.
   const garbled = isKeyferryError(error, 'KUBE_BAD_ANSWER')
-  return { kind: 'ended', next: garbled ? BY_STREAM : next, lived, error }
+  return { kind: 'ended', next: garbled ? BY_STREAM : away, lived, error }
 }
 
 function watchRequest<T>(options: WatchOptions<T>, state: State): KubeRequest {

@@ -145,6 +145,8 @@ async function restoredFromBackup(scene: Scene): Promise<string[]> {
   }
   await restart(() => cp(data, backup, { recursive: true }))
   const before = await change(scene, 'after the backup')
+  // A cache that never saw what is taken back could not notice it.
+  await fleet.untilCalm()
   const began = fleet.proxy.calls.length
   await restart(async () => {
     await rm(data, { recursive: true })

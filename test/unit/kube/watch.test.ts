@@ -71,6 +71,13 @@ async function aSyncedWatch(more: Partial<WatchOptions<string>> = {}) {
 const queryOf = (kube: ScriptedKube) => kube.requests.at(-1)?.query ?? {}
 const isStreamingList = (kube: ScriptedKube) => queryOf(kube)['sendInitialEvents'] === true
 const resumesFrom = (kube: ScriptedKube) => queryOf(kube)['resourceVersion']
+/** Answers what a watch asks after its server was away: how far that has come. */
+async function answerHowFar(kube: ScriptedKube, resourceVersion = '40'): Promise<void> {
+  const probe = kube.call()
+  expect(probe.request).toMatchObject({ query: { limit: 1 } })
+  probe.answer({ metadata: { resourceVersion }, items: [] })
+  await settled()
+}
 const status = (code: number, more = {}) =>
   statusError('GET', code, JSON.stringify({ kind: 'Status', ...more }))
 
@@ -217,6 +224,7 @@ test('a connection that breaks, even in the middle of a line, loses and repeats 
   await settled()
   stream.fail(new Error('other side closed'))
   await clock.advance(250)
+  await answerHowFar(kube)
   expect(resumesFrom(kube)).toBe('11')
   kube.call().open().event('ADDED', object('b', 12))
   await settled()
@@ -267,15 +275,35 @@ test.each([
 })
 
 test.each([
-  ['an ERROR event without a code', { kind: 'Status', message: 'odd' }],
-  ['an ERROR event with 429', { kind: 'Status', code: 429 }],
-  ['an ERROR event without anything', undefined],
-])('%s does not spoil the version', async (_what, error) => {
+  ['an ERROR event without a code', { kind: 'Status', message: 'odd' }, true],
+  ['an ERROR event with 429', { kind: 'Status', code: 429 }, false],
+  ['an ERROR event without anything', undefined, true],
+])('%s does not spoil the version', async (_what, error, asks) => {
   const { kube, clock, stream } = await aSyncedWatch()
   stream.event('ERROR', error)
   await clock.advance(250)
+  if (asks) await answerHowFar(kube)
   expect(resumesFrom(kube)).toBe('10')
 })
+
+test.each(['a connection that breaks', 'a server that is not there', 'a 503'])(
+  '%s makes the watch ask whether versions went back, until that is answered',
+  async (what) => {
+    const { kube, clock, stream } = await aSyncedWatch()
+    await clock.advance(5_000)
+    if (what === 'a connection that breaks') stream.fail(new Error('gone'))
+    else {
+      stream.end()
+      await settled()
+      kube.call().fail(what === 'a 503' ? status(503) : new Error('refused'))
+    }
+    await clock.advance(250)
+    kube.call().fail(status(429))
+    await clock.advance(30_000)
+    await answerHowFar(kube, '9')
+    expect(isStreamingList(kube)).toBe(true)
+  },
+)
 
 test('a missing right, or a missing kind, is waited for and says nothing of the objects', async () => {
   const { kube, clock, events, failures } = aWatch()
@@ -316,6 +344,7 @@ test('waits grow up to half a minute while a server stays away, and shrink when 
     kube.call().fail(new Error('refused'))
   }
   await clock.advance(30_000)
+  await answerHowFar(kube)
   const next = kube.call().open()
   await clock.advance(5_000)
   next.fail(new Error('gone again'))
@@ -391,6 +420,7 @@ test('a silent watch whose server is away is told and opened again', async () =>
     .call()
     .fail(new KeyferryError('KUBE_TIMEOUT', { message: 'late', remedy: '', retry: 'soon' }))
   await clock.advance(250)
+  await answerHowFar(kube)
   expect(resumesFrom(kube)).toBe('10')
   expect(failures).toEqual(['late (250 ms)'])
 })
@@ -422,6 +452,7 @@ test('an event that its taker refuses comes again', async () => {
   })
   stream.event('ADDED', object('a', 11))
   await clock.advance(250)
+  await answerHowFar(kube)
   expect(resumesFrom(kube)).toBe('10')
   kube.call().open().event('ADDED', object('a', 11))
   await settled()
