@@ -189,7 +189,9 @@ async function giveUp(
   const names = hopeless.map(({ workload }) => workloadName(workload))
   const after: Debt = { ...debt, gaveUp: [...debt.gaveUp, ...names] }
   const written = await writeDebt(rest, secret, { before: debt, after }, signal)
-  if (written) views.secrets.observe(written.meta)
+  // The Secret has moved on, and the cache is about to say so: nothing is told of what it was.
+  if (written === undefined) return { kind: 'after', ms: PASSING_MS }
+  views.secrets.observe(written.meta)
   for (const { workload, why } of hopeless) {
     onGiveUp(workload, why)
     const note = `Not restarted for the new content of Secret ${secret.name}: ${why}.`
@@ -229,6 +231,7 @@ export interface DebtMemory {
 
 interface Known extends Attempts {
   readonly digest: string
+  readonly since: string
   /** Version of the Secret when the debt was first seen: caches must pass it. */
   readonly version: string
   readonly openedAt: number
@@ -239,12 +242,14 @@ interface Known extends Attempts {
 export function createDebtMemory(clock: Clock): DebtMemory {
   const debts = new Map<string, Known>()
   return {
-    of(secret, { digest }) {
+    of(secret, { digest, since }) {
       const key = keyOf(secret)
       const known = debts.get(key)
-      if (known?.digest === digest) return known
+      // The same content may come twice: after a cluster was restored from a backup.
+      if (known?.digest === digest && known.since === since) return known
       const fresh: Known = {
         digest,
+        since,
         version: secret.resourceVersion,
         openedAt: clock.now(),
         passedAt: undefined,

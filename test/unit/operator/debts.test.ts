@@ -13,6 +13,7 @@ import { createViews } from '../../../src/operator/intake/views.ts'
 import { parseSecretMeta } from '../../../src/operator/objects.ts'
 import { formatDebt, timestamp } from '../../../src/operator/plan/debt.ts'
 import { digestKey } from '../../../src/operator/plan/digest.ts'
+import { parseWorkload } from '../../../src/operator/plan/workload.ts'
 import { createQueues } from '../../../src/operator/queues.ts'
 import { refusal } from '../../support/answering-kube.ts'
 import { createVirtualClock, type VirtualClock } from '../../support/virtual-clock.ts'
@@ -98,16 +99,68 @@ test.each([500, 429])(
   },
 )
 
+test('of a debt that is gone from its Secret nothing is told, and it is not looked at all the time', async () => {
+  const clock = createVirtualClock()
+  const { views, secret, debt } = aTriedDebt(clock)
+  const asked: KubeRequest[] = []
+  const send: KubeRest['send'] = async (request) => {
+    asked.push(request)
+    return aSecret(0, { [INSTANCE]: INSTALLATION }, '8')
+  }
+  const told: string[] = []
+  const { deps } = setUp({ clock, views, send, onGiveUp: ({ name }) => told.push(name) })
+  deps.memory.of(secret, debt).tried.add('web-uid')
+  const look = createDebtReconcile(deps)
+  const next = await look('shop/db-0', new AbortController().signal)
+  expect(next).toEqual({ kind: 'after', ms: 5_000 })
+  expect(asked.map(({ method }) => method)).toEqual(['GET'])
+  expect(told).toEqual([])
+})
+
+test('a debt for the same content at another time, as after a restored backup, is paid anew', () => {
+  const clock = createVirtualClock()
+  const { secret, debt } = aTriedDebt(clock)
+  const memory = createDebtMemory(clock)
+  memory.of(secret, debt).tried.add('web-uid')
+  expect(memory.of(secret, debt).tried.size).toBe(1)
+  const later = { ...debt, since: timestamp(clock.wall() + 60_000) }
+  expect(memory.of(secret, later).tried.size).toBe(0)
+})
+
+/** An open debt, and a workload that uses the Secret and was not restarted for it. */
+function aTriedDebt(clock: VirtualClock) {
+  const views = createViews()
+  const debt = { digest: 'digest', since: timestamp(clock.wall()), gaveUp: [] }
+  const open = { [INSTANCE]: INSTALLATION, [DIGEST]: debt.digest, [RESTART]: formatDebt(debt) }
+  const secret = parseSecretMeta(aSecret(0, open))
+  views.secrets.observe(secret)
+  const containers = [{ name: 'app', envFrom: [{ secretRef: { name: 'db-0' } }] }]
+  const workload = {
+    metadata: {
+      namespace: 'shop',
+      name: 'web',
+      uid: 'web-uid',
+      resourceVersion: '3',
+      creationTimestamp: timestamp(clock.wall() - 60_000),
+    },
+    spec: { template: { spec: { containers } } },
+  }
+  views.workloads.Deployment.observe(parseWorkload('Deployment', workload))
+  return { views, secret, debt }
+}
+
 /** What debts stand on, over an API server that answers so. */
 function setUp({
   clock,
   views,
   send,
   onFailure = (_key, error) => expect.fail(String(error)),
+  onGiveUp = () => {},
 }: Pick<DebtDeps, 'views'> & {
   readonly clock: VirtualClock
   readonly send: KubeRest['send']
   readonly onFailure?: DebtDeps['onFailure']
+  readonly onGiveUp?: DebtDeps['onGiveUp']
 }) {
   const queues = createQueues(clock, () => 0, 1)
   const deps: DebtDeps = {
@@ -129,7 +182,7 @@ function setUp({
     closings: queues.closings,
     rollouts: queues.rollouts,
     enqueue() {},
-    onGiveUp() {},
+    onGiveUp,
     onFailure,
   }
   return { queues, deps }
