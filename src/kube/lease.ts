@@ -225,10 +225,12 @@ function hold(
   }
 
   async function renew(): Promise<void> {
+    let asked = since
     while (!over.signal.aborted) {
-      await sleep(clock, RETRY_MS, over.signal)
+      // After a try that hung the next one follows at once: little is left until the deadline.
+      await sleep(clock, Math.max(0, asked + RETRY_MS - clock.now()), over.signal)
       if (over.signal.aborted) return
-      const asked = clock.now()
+      asked = clock.now()
       // After a pause of the whole process this timer runs before the one that ends the term.
       if (asked - renewedAt >= RENEW_DEADLINE_MS) return over.abort(late())
       try {

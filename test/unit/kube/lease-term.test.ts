@@ -39,6 +39,8 @@ beforeEach(() => {
   fate = () => 'answer'
 })
 
+const late = new Error('no answer in time')
+
 function carryOut({ method, body }: KubeRequest): unknown {
   const sent = body as Body
   if (method === 'GET' && !held) throw statusError('GET', 404, '')
@@ -73,6 +75,7 @@ const rest: KubeRest = {
       if (how === 'answer') return answer
     }
     return new Promise((_resolve, reject) => {
+      if (request.timeoutMs !== undefined) clock.timer(request.timeoutMs, () => reject(late))
       signal.addEventListener('abort', () => reject(signal.reason))
     })
   },
@@ -168,6 +171,20 @@ test('a renewal that hangs does not put the end of the term off', async () => {
   expect(term.signal.aborted).toBe(false)
   await clock.advance(1)
   expect(isKeyferryError(term.signal.reason, 'LEASE_LOST')).toBe(true)
+})
+
+test('after a renewal that hung the next one follows at once, with seconds to spare', async () => {
+  const term = await won('a')
+  fate = ({ method }) => (method === 'PUT' ? 'hang' : 'answer')
+  await clock.advance(2_000)
+  fate = () => 'answer'
+  const before = requests.length
+  await clock.advance(5_000)
+  expect(failures).toEqual([late])
+  expect(requests.length).toBe(before + 1)
+  expect(term.signal.aborted).toBe(false)
+  await clock.advance(60_000)
+  expect(term.signal.aborted).toBe(false)
 })
 
 test('after a pause of the process nothing is written and the Lease is not renewed', async () => {
