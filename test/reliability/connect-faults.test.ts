@@ -1,7 +1,8 @@
 /**
  * Every fault of a Connect server at every place where it is asked, at the first read of a thing and
  * at later ones: what is in a Secret stays, whole, no stored version is one that was not served, the
- * server is not asked more for it, others go on, and everything follows once the fault ends.
+ * server is not asked more for it, others go on, and everything follows once the fault ends. What
+ * each change is judged by has every fault at one of the places, by chance.
  *
  * `KEYFERRY_SEED=… npm test -- reliability test/reliability/connect-faults.test.ts` repeats a run.
  */
@@ -59,7 +60,7 @@ async function runCases(
 ): Promise<number> {
   await using stage = await setStage()
   const { cluster, connect } = stage
-  const cases = faultCases(connect, seed, wanted)
+  const cases = faultCases(connect, seed, wanted, isFull)
   const operator = await stage.operator()
   await forEach(byWhen(cases, 'later'), PARALLEL, (one) => resource(cluster, one))
   await eventually('all that come later are synced', async () =>
@@ -241,14 +242,14 @@ function versionIn({ request }: AuditRecord, { versions }: FaultCase): number | 
   return told === String(version) ? version : undefined
 }
 
-describe.runIf(isFull).concurrent('whatever Connect answers', () => {
+describe.concurrent('whatever Connect answers', () => {
   test(
     'for a vault, an item or a file, its Secret stays whole, and follows once the fault ends',
     UNIT,
     async () => {
       let trials = 0
       for (const seed of SEEDS) trials += await runCases(seed, (what) => !isPause(what), true)
-      expect(trials).toBeGreaterThan(SEEDS.length * 200)
+      expect(trials).toBe(SEEDS.length * (isFull ? 232 : 48))
       const what = 'faults of a vault’s items, an item and a file, first and later reads'
       await tally({ gate: 7, what, trials, violations: 0, seed: SEED })
     },
@@ -257,7 +258,7 @@ describe.runIf(isFull).concurrent('whatever Connect answers', () => {
   test('that asks everybody to wait, nothing is lost', UNIT, async () => {
     let trials = 0
     for (const seed of SEEDS) trials += await runCases(seed, isPause, false)
-    expect(trials).toBe(SEEDS.length * 12)
+    expect(trials).toBe(SEEDS.length * (isFull ? 12 : 2))
     const what = 'pauses asked for by a vault, an item and a file, first and later reads'
     await tally({ gate: 7, what, trials, violations: 0, seed: SEED })
   })

@@ -69,18 +69,27 @@ const PLACES = (['items', 'item', 'content'] as const).flatMap((place) =>
 /** Versions of an item that a case may need. */
 const VERSIONS = [1, 2, 3]
 
-/** Cases of all faults that are wanted, at all places but the list of vaults; by chance ordered, with items by chance. */
+/**
+ * Cases of all faults that are wanted, at all places but the list of vaults, or each at one of them
+ * by chance; by chance ordered, with items by chance.
+ */
 export function faultCases(
   connect: ScriptedConnect,
   seed: number,
   wanted: (what: string) => boolean,
+  isEverywhere = true,
 ): FaultCase[] {
-  const all = PLACES.flatMap(({ place, when }) =>
+  const everywhere = PLACES.flatMap(({ place, when }) =>
     Object.entries(faultsAt(place)).map(([what, fault]) => ({ place, when, what, fault })),
-  ).filter(({ what }) => wanted(what))
+  )
+  const ordered = shuffled(
+    everywhere.filter(({ what }) => wanted(what)),
+    seed,
+  )
+  const all = isEverywhere ? ordered : [...new Map(ordered.map((one) => [one.what, one])).values()]
   const items = fc.sample(noise, { numRuns: all.length, seed })
   const shared = connect.vault('Shared')
-  return shuffled(all, seed).map((one, n) => {
+  return all.map((one, n) => {
     const name = `fault-${n}`
     const vault = one.place === 'items' ? connect.vault(name) : shared
     const versions = VERSIONS.map((version) => anItem(name, version, items[n] ?? []))
