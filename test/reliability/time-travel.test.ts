@@ -15,7 +15,7 @@ import { chance } from '../support/chance.ts'
 import { adminRest, RESOURCES } from '../support/cluster.ts'
 import { differences } from '../support/ends.ts'
 import { END_KINDS } from '../support/whole-end.ts'
-import { timeout } from '../support/eventually.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import { type Berth, type Fleet, judge, startFleet } from '../support/fleet.ts'
 import { isFull, SEED, SEEDS, tally } from '../support/gates.ts'
 import { type Call, changes, type Fate, type Upstream } from '../support/kube-proxy.ts'
@@ -182,19 +182,17 @@ async function sail(fleet: Fleet, berths: readonly Berth[]): Promise<() => Promi
 /** Lets the second server see all that has happened, and nothing more. */
 async function standStill({ relay, second, kubeconfig }: Past): Promise<void> {
   const [here, there] = [adminRest(kubeconfig), adminRest(second)]
-  const list = (rest: typeof here, kind: (typeof END_KINDS)[number], query = {}) => {
+  const list = async (rest: typeof here, kind: (typeof END_KINDS)[number], query = {}) => {
     const path = collectionPath(RESOURCES[kind])
-    return rest.send(
-      { method: 'GET', path, query: { limit: 1, ...query } },
-      timeout(20_000),
-    ) as Promise<{
-      metadata: { resourceVersion: string }
-    }>
+    const answer = await rest.send({ method: 'GET', path, query }, timeout(20_000))
+    return answer as { metadata: { resourceVersion: string } }
   }
   for (const kind of END_KINDS) {
-    const { resourceVersion } = (await list(here, kind)).metadata
-    // It answers when it has come so far.
-    await list(there, kind, { resourceVersion, resourceVersionMatch: 'NotOlderThan' })
+    const { resourceVersion } = (await list(here, kind, { limit: 1 })).metadata
+    // Whole lists come from its cache, which must be there: nothing could fill it afterwards.
+    await eventually(`the second server has come as far with ${kind}`, async () =>
+      list(there, kind, { resourceVersion, resourceVersionMatch: 'NotOlderThan' }),
+    )
   }
   relay.pause()
   await here.close()

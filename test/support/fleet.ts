@@ -9,7 +9,7 @@ import { isNotFound } from '../../src/kube/status.ts'
 import { adminRest, applyCrd, clusterOf, type KubeObject, RESOURCES } from './cluster.ts'
 import { type ControlPlane, startControlPlane } from './control-plane/start.ts'
 import { CANARY, type Plot, type Scenario, type Site } from './crash.ts'
-import { differences } from './ends.ts'
+import { differences, isCommitted } from './ends.ts'
 import { patience, pause, timeout } from './eventually.ts'
 import { forEach } from './for-each.ts'
 import { type Call, changes, type KubeProxy, startKubeProxy } from './kube-proxy.ts'
@@ -53,7 +53,7 @@ export interface Fleet extends AsyncDisposable {
   ): Promise<Berth[]>
   /** Waits until no restart is owed, and nothing has moved or tried to for some seconds. */
   untilCalm(): Promise<void>
-  /** Waits until nobody has tried to change anything for some seconds. */
+  /** Waits until nobody has changed anything, or tried what it had not tried, for some seconds. */
   untilStill(): Promise<void>
   /** What is there, without what differs between any two runs. */
   endOf(berth: Berth): unknown
@@ -148,10 +148,11 @@ export async function startFleet(): Promise<Fleet> {
       }
     },
     async untilStill() {
+      const isOver = patience(PATIENCE_MS)
       let before = -1
-      for (let still = 0; still < STILL_LOOKS; await pause(STILL_MS)) {
+      for (let still = 0; still < STILL_LOOKS && !isOver(); await pause(STILL_MS)) {
         await look()
-        const now = proxy.calls.filter(changes).length
+        const now = movesIn(proxy.calls)
         still = now === before ? still + 1 : 0
         before = now
       }
@@ -166,6 +167,14 @@ export async function startFleet(): Promise<Fleet> {
     },
   }
   return fleet
+}
+
+/** Changes that took effect, and different ones that did not: what is refused may come for ever. */
+function movesIn(calls: readonly Call[]): number {
+  const tried = calls.filter(changes)
+  const refused = tried.filter((call) => !isCommitted(call))
+  const different = new Set(refused.map(({ method, path }) => `${method} ${path}`))
+  return tried.length - refused.length + different.size
 }
 
 const isOfWorkloads = ({ path }: Call) => path.startsWith('/apis/apps/')
