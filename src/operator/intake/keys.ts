@@ -106,8 +106,10 @@ function secretChanged(views: Views, sinks: KeySinks, { before, after }: Change<
   if (after && RESTART in after.annotations) sinks.debt(key)
   // The run that wrote this version goes on to tell its status: nothing is left to look at.
   if (after && sinks.isOwnVersion(after)) return
+  // A run under way may be telling the status of what was taken back.
+  const wentBack = before !== undefined && after !== undefined && isOlder(after, before)
   for (const claim of views.claims.find(BY_SECRET, key)) {
-    if (isUnseen(claim, after)) sinks.resource(keyOf(claim), PRIORITY.repair)
+    if (wentBack || isUnseen(claim, after)) sinks.resource(keyOf(claim), PRIORITY.repair)
   }
   // Also when nobody asks any more: an annotation may have been taken off while nobody looked.
   const ofWorkloads = askersOf(views, key).length > 0 || (after && isOfWorkloads(after))
@@ -176,12 +178,16 @@ function differs(a: Claim, b: Claim): boolean {
     a.uid !== b.uid ||
     a.generation !== b.generation ||
     a.deleting !== b.deleting ||
-    // It went back: the cluster was restored from a backup, and its Secret with it.
-    compareVersions(b.resourceVersion, a.resourceVersion) < 0 ||
+    isOlder(b, a) ||
     !sameTexts(a.labels, b.labels) ||
     !sameTexts(a.annotations, b.annotations) ||
     a.finalizers.join() !== b.finalizers.join()
   )
+}
+
+/** It went back: the cluster was restored from a backup. */
+function isOlder(after: Tracked, before: Tracked): boolean {
+  return compareVersions(after.resourceVersion, before.resourceVersion) < 0
 }
 
 function sameTexts(a: Texts, b: Texts): boolean {

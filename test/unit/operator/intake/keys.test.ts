@@ -95,3 +95,15 @@ test('a resource that a backup put back is looked at, because its Secret went ba
   expect(after(() => list('2001'))).toEqual([])
   expect(after(() => list('1999'))).toEqual(['shop/database refresh'])
 })
+
+test('a Secret that a backup put back is looked at, although the status speaks of that version', () => {
+  const { views, secret, after } = setUp()
+  const take = views.secrets.feed()
+  const list = (resourceVersion: string) => {
+    take({ kind: 'listing' })
+    take({ kind: 'applied', object: { ...secret, resourceVersion } })
+    take({ kind: 'synced', resourceVersion })
+  }
+  list('2000')
+  expect(after(() => list(secret.resourceVersion))).toEqual(['shop/database repair'])
+})
