@@ -194,7 +194,7 @@ async function withoutDefinition(scene: Scene): Promise<string[]> {
 const SECRETS = { group: '', resource: 'secrets', operations: ['CREATE', 'UPDATE'] }
 const isDb = ({ metadata }: KubeObject) => metadata.name === 'db'
 
-describe.runIf(isFull).concurrent('B16: a webhook', () => {
+describe.concurrent('B16: a webhook', () => {
   test('that refuses a Secret is asked again, ever less often, and let go', async () => {
     await using stage = await setStage()
     const { cluster } = stage
