@@ -46,11 +46,14 @@ const TOLERATED: Readonly<Record<string, RegExp>> = {
 }
 /** Milliseconds in which the present is caught up with: the next try of what was put off included. */
 const CATCH_UP_MS = 90_000
+/** Each wait ends by itself: only what hangs is ended by this. */
+const UNIT = { timeout: 1_200_000 }
 /** Milliseconds for which a stop is waited for: in some runs two notices are one. */
 const STOP_MS = 30_000
 
 test.runIf(isFull)(
   'B1-B3: an operator that is sent into the past takes nothing from the present',
+  UNIT,
   async () => {
     await using fleet = await startFleet()
     const { processes, kubeconfig } = fleet.plane
