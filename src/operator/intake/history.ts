@@ -103,6 +103,8 @@ interface Traces {
   /** The Secret that was looked at last: each is judged once. */
   readonly seen?: string
   readonly rewrites?: readonly number[]
+  /** What was on it when it was found rewritten: who edits it then leaves that as it is. */
+  readonly rewritten?: string | undefined
   readonly tookFinalizer?: readonly number[]
   readonly found?: readonly number[]
   readonly toldGeneration?: number
@@ -198,19 +200,22 @@ function createTraces({
       if (version === undefined || version === written[0]) return
       note(key, { written: [version, ...written].slice(0, REMEMBERED_WRITES) })
     },
-    wroteSecret: (key) => note(key, { wrote: true }),
+    wroteSecret: (key) => note(key, { wrote: true, rewritten: undefined }),
     sawSecret(key, { uid, resourceVersion, annotations }, applied) {
-      const { written = [], wrote = false, seen, rewrites } = tracesOf(key)
+      const { written = [], wrote = false, seen, rewrites, rewritten } = tracesOf(key)
       const version = annotations[ITEM_VERSION]
       const sight = `${uid} ${resourceVersion}`
       // Of a write whose status could not be told at once, only the status knows.
       const ours = applied === undefined ? written : [...written, applied]
       // Before anything of ours was on it, all that is on it is of others.
       if (!(wrote || applied !== undefined) || version === undefined || sight === seen) return
+      note(key, { seen: sight, rewrites: lately(rewrites) })
       // Its reconcile takes our annotations off, its poll leaves them and changes its own.
-      const rewritten = !ours.includes(version) || !(DIGEST in annotations)
-      const all = rewritten ? [...lately(rewrites), clock.now()] : lately(rewrites)
-      note(key, { seen: sight, rewrites: all })
+      if (ours.includes(version) && DIGEST in annotations) return
+      const found = `${version} ${annotations[DIGEST]}`
+      if (found !== rewritten) {
+        note(key, { rewrites: [...lately(rewrites), clock.now()], rewritten: found })
+      }
     },
     tookFinalizer(key) {
       note(key, { tookFinalizer: [clock.now()] })

@@ -75,6 +75,16 @@ test('one version of a Secret counts once, however often it is read', () => {
   expect(met()).toBeUndefined()
 })
 
+test('who edits a rewritten Secret does not rewrite it again', () => {
+  const { saw, wrote, met } = aHistory()
+  wrote('3')
+  // The second has what the first had: a write of a process that was killed, and somebody's edit.
+  for (const version of ['4', '4']) saw(aSecret(version))
+  expect(met()).toBeUndefined()
+  saw(aSecret('5'))
+  expect(met()).toBe('met')
+})
+
 test('other edits are no sign, nor is anything before the first write', () => {
   const { saw, wrote, met } = aHistory()
   for (const version of ['1', '2', '3']) saw(aSecret(version, false))
