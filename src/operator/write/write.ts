@@ -59,6 +59,8 @@ export interface WriterDeps extends Pauses {
 /** The write stage over an API server. */
 export function createWriter(deps: WriterDeps): Writer {
   const { rest, events, sinks } = deps
+  /** Whose status was written without an answer, as they were before; a watch has told nothing since. */
+  const unanswered = new WeakSet<Claim>()
   async function tellStatus(claim: Claim, status: ItemStatus, signal: AbortSignal) {
     if (claim.origin === 'workloads') return sinks.remember(claim, status)
     try {
@@ -67,6 +69,7 @@ export function createWriter(deps: WriterDeps): Writer {
       return after
     } catch (error) {
       if (isConflict(error) || isNotFound(error)) return undefined
+      unanswered.add(claim)
       throw error
     }
   }
@@ -90,7 +93,8 @@ export function createWriter(deps: WriterDeps): Writer {
         if (after) sinks.claim(parseClaim(after))
         return { kind: after ? 'done' : 'stale-claim' }
       }
-      let { status } = plan
+      // Its status may be another by now: writing it once more finds that out.
+      let status = plan.status ?? (unanswered.has(claim) ? claim.status : undefined)
       const unsure = plan.secret ? !isSure(claim, plan.secret) : !status && plan.remove?.length
       if (unsure && !(await isCurrent(rest, claim, signal))) return { kind: 'outdated' }
       if (plan.secret) {

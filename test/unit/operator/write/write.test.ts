@@ -13,8 +13,8 @@ const { seen } = aSynced()
 const fields = [{ id: 'p', label: 'password', value: 'newer' }]
 const change = planOf(withItem(seen, anItem({ version: 2, fields })))
 
-/** Carries out a plan over an API server that answers so. */
-async function carriedOut(plan: Plan, answer: (request: KubeRequest) => unknown) {
+/** A writer over an API server that answers so. */
+function aWriter(answer: (request: KubeRequest) => unknown) {
   const { uid, resourceVersion } = first.claim
   // The claim is what it is known to be.
   const kube = answeringKube((request) =>
@@ -33,6 +33,12 @@ async function carriedOut(plan: Plan, answer: (request: KubeRequest) => unknown)
       remember: (claim) => claim,
     },
   })
+  return { writer, kube, known }
+}
+
+/** Carries out a plan over an API server that answers so. */
+async function carriedOut(plan: Plan, answer: (request: KubeRequest) => unknown) {
+  const { writer, kube, known } = aWriter(answer)
   const result = await writer.carryOut(first.claim, plan, SIGNAL)
   const status = kube.requests.find(({ path }) => path.endsWith('/status'))?.body
   return { result, known, writes: kube.writes(), status }
@@ -89,4 +95,24 @@ describe('nothing is told of a Secret', () => {
   test('that could not be written: the failure is passed on', async () => {
     await expect(carriedOut(creation, fails(refusal(500)))).rejects.toThrow('500')
   })
+})
+
+test('a status without an answer is written again, also when it is known to be right', async () => {
+  const { claim } = seen
+  const plan: Plan = { events: [], repair: false, outcome: { kind: 'settled' } }
+  let answer: () => unknown = good
+  const { writer, kube } = aWriter(() => answer())
+  const statuses = () => kube.requests.map(({ body }) => (body as { status: unknown }).status)
+  await writer.carryOut(claim, plan, SIGNAL)
+  expect(statuses()).toEqual([])
+  const told = { ...claim.status, observedGeneration: 7 }
+  answer = () => {
+    throw refusal(504)
+  }
+  await expect(writer.carryOut(claim, { ...plan, status: told }, SIGNAL)).rejects.toThrow('504')
+  answer = () => {
+    throw refusal(409, 'Conflict')
+  }
+  expect(await writer.carryOut(claim, plan, SIGNAL)).toEqual({ kind: 'stale-claim' })
+  expect(statuses()).toEqual([told, claim.status])
 })
