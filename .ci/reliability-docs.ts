@@ -41,6 +41,7 @@ const GATES: Readonly<Record<number, readonly [string, string]>> = {
   6: ['Faults of the API server', 'test/reliability'],
   7: ['Faults of Connect', 'test/reliability'],
   8: ['Bad resources', 'test/reliability'],
+  9: ['Histories with a fault in each', 'test/reliability/sequences.test.ts'],
   10: ['Mapping', 'test/unit/operator/plan'],
   11: ['Races inside the process', 'test/unit'],
   12: ['The Connect server’s API under generated input', 'test/contract/schemathesis.test.ts'],
@@ -51,6 +52,7 @@ const GATES: Readonly<Record<number, readonly [string, string]>> = {
   17: ['Secrecy', 'test/support/leaks.ts'],
   18: ['Rights and tenants', 'test/reliability'],
   19: ['Planted bugs, and the former operator', 'test/mutants'],
+  20: ['A long load', 'test/reliability/soak.test.ts'],
 }
 
 const number = (value: number) => value.toLocaleString('en-US')
@@ -98,6 +100,6 @@ const EXPLANATION = [
   '',
   '- `npm run simulate -- --replay <seed>` tells everything that happens in one history; `npm run simulate -- --histories 100000` runs many.',
   '- A test that fails prints its seed and the command that runs the same again; `KEYFERRY_SEED=<seed>` gives any test the same chance.',
-  '- `npm test -- reliability` is what each change is judged by: a sample of the crash matrix, and every kind of fault but those that take minutes; `npm run test:reliability -- --usual` writes this page from that. `npm run test:reliability` is everything.',
+  '- `npm test -- reliability` is what each change is judged by: every point of the crash matrix once, and every kind of fault but those that take minutes; `npm run test:reliability -- --usual` writes this page from that. `npm run test:reliability` is everything.',
   '',
 ]
