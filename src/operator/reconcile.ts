@@ -110,7 +110,10 @@ async function act(
   try {
     // Something else on the Secret will be somebody else's work. Noted before it is written, because
     // the answer may be lost, and the status after it may fail.
-    if (manifest) history.writesSecret(keyOf(claim), manifest.annotations[ITEM_VERSION])
+    if (manifest) {
+      const { name, annotations } = manifest
+      history.writesSecret(keyOf(claim), name, annotations[ITEM_VERSION])
+    }
     const result = await writer.carryOut(claim, plan, signal)
     const isWritten = result.kind === 'done' || result.kind === 'stale-claim'
     if (manifest && isWritten) history.wroteSecret(keyOf(claim))

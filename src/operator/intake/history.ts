@@ -20,15 +20,15 @@ export interface History {
   /** Repairs within the last minute. */
   recentRepairs(key: string): number
   didRepair(key: string): void
-  /** The Secret is about to be written with that version of its item. */
-  writesSecret(key: string, itemVersion: string | undefined): void
+  /** The Secret of that name is about to be written with that version of its item. */
+  writesSecret(key: string, name: string, itemVersion: string | undefined): void
   /** That was done: from now on it is known what is on it. */
   wroteSecret(key: string): void
   /**
    * A Secret was read: another version of its item on it than was written last is the work of
    * somebody else who thinks it his.
    *
-   * @param applied the version that was written last as the status has it
+   * @param applied the version that was written last to this Secret, as the status has it
    */
   sawSecret(key: string, secret: SecretMeta, applied: string | undefined): void
   /** The incumbent's finalizer was taken off. */
@@ -50,6 +50,8 @@ export interface History {
    * @returns how often it said so, counting only sights that are `apartMs` apart
    */
   sawAbsence(key: string, itemId: string, apartMs: number): number
+  /** When it said so last, of those that count. Monotonic milliseconds. */
+  absentAt(key: string, itemId: string): number | undefined
   sawPresence(key: string): void
   drop(key: string): void
 }
@@ -96,15 +98,17 @@ export interface IncumbentSight {
 
 /** Traces of the incumbent on one claim. */
 interface Traces {
+  /** Name of the Secret that the next four are about: a claim may come to ask for another. */
+  readonly secret?: string
   /** Versions of the item that this process wrote to the Secret or tried to, the newest first. */
   readonly written?: readonly string[]
   /** Whether any of these is known to have been written. */
   readonly wrote?: boolean
   /** The Secret that was looked at last: each is judged once. */
   readonly seen?: string
-  readonly rewrites?: readonly number[]
   /** What was on it when it was found rewritten: who edits it then leaves that as it is. */
   readonly rewritten?: string | undefined
+  readonly rewrites?: readonly number[]
   readonly tookFinalizer?: readonly number[]
   readonly found?: readonly number[]
   readonly toldGeneration?: number
@@ -162,6 +166,10 @@ export function createHistory(clock: Clock): History {
       change(key, { absence: { itemId, count, at } })
       return count
     },
+    absentAt(key, itemId) {
+      const { absence } = get(key)
+      return absence?.itemId === itemId ? absence.at : undefined
+    },
     sawPresence(key) {
       if (get(key).absence !== undefined) change(key, { absence: undefined })
     },
@@ -191,25 +199,34 @@ function createTraces({
   'get' | 'change' | 'recent'
 >): TraceKeeper {
   const tracesOf = (key: string): Traces => get(key).incumbent ?? {}
-  const note = (key: string, traces: Traces) =>
-    change(key, { incumbent: { ...tracesOf(key), ...traces } })
+  /** What is known of the Secret of that name, and what is known anyhow. */
+  const tracesOn = (key: string, secret: string): Traces => {
+    const all = tracesOf(key)
+    if (all.secret === secret) return all
+    const { written: _written, wrote: _wrote, seen: _seen, rewritten: _rewritten, ...others } = all
+    return { ...others, secret }
+  }
+  const note = (key: string, traces: Traces, before = tracesOf(key)) =>
+    change(key, { incumbent: { ...before, ...traces } })
   const lately = (times: readonly number[] | undefined) => recent(times, INCUMBENT_MS)
   return {
-    writesSecret(key, version) {
-      const { written = [] } = tracesOf(key)
+    writesSecret(key, name, version) {
+      const traces = tracesOn(key, name)
+      const { written = [] } = traces
       if (version === undefined || version === written[0]) return
-      note(key, { written: [version, ...written].slice(0, REMEMBERED_WRITES) })
+      note(key, { written: [version, ...written].slice(0, REMEMBERED_WRITES) }, traces)
     },
     wroteSecret: (key) => note(key, { wrote: true, rewritten: undefined }),
-    sawSecret(key, { uid, resourceVersion, annotations }, applied) {
-      const { written = [], wrote = false, seen, rewrites, rewritten } = tracesOf(key)
+    sawSecret(key, { name, uid, resourceVersion, annotations }, applied) {
+      const traces = tracesOn(key, name)
+      const { written = [], wrote = false, seen, rewrites, rewritten } = traces
       const version = annotations[ITEM_VERSION]
       const sight = `${uid} ${resourceVersion}`
       // Of a write whose status could not be told at once, only the status knows.
       const ours = applied === undefined ? written : [...written, applied]
       // Before anything of ours was on it, all that is on it is of others.
       if (!(wrote || applied !== undefined) || version === undefined || sight === seen) return
-      note(key, { seen: sight, rewrites: lately(rewrites) })
+      note(key, { seen: sight, rewrites: lately(rewrites) }, traces)
       // Its reconcile takes our annotations off, its poll leaves them and changes its own.
       if (ours.includes(version) && DIGEST in annotations) return
       const found = `${version} ${annotations[DIGEST]}`

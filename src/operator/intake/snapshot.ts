@@ -9,7 +9,7 @@ import { keyOf, objectPath, type ObjectKey } from '../../kube/resource.ts'
 import type { KubeRest } from '../../kube/rest.ts'
 import { isNotFound } from '../../kube/status.ts'
 import { INCUMBENT_FINALIZER, MANAGED } from '../annotations.ts'
-import { type Claim, conditionOf, openRefresh } from '../item.ts'
+import { type AppliedItem, type Claim, conditionOf, openRefresh } from '../item.ts'
 import { parseLiveSecret, parseSecretMeta, SECRETS } from '../objects.ts'
 import type { ItemContent } from '../plan/content.ts'
 import { wholeItem } from '../plan/missing.ts'
@@ -136,7 +136,8 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
   async content(deps, seen, signal) {
     return { content: await readContent(deps, seen, signal) }
   },
-  async absence({ client, history, pollMs }, { claim, references }, signal) {
+  async absence(deps, { claim, references }, signal) {
+    const { client, history, pollMs } = deps
     const key = keyOf(claim)
     const applied = wholeItem(claim)
     const reference = applied && references?.get(applied.path)
@@ -151,11 +152,28 @@ const LOOKS: Readonly<Record<Look, LookAt>> = {
       if (!isKeyferryError(error)) throw error
       // Anything but a clear "not found" says nothing.
       if (error.code !== 'CONNECT_NOT_FOUND') return { absences: 0 }
-      return { absences: history.sawAbsence(key, itemId, pollMs) }
+      const isAbsent = await isAbsentSince(deps, claim, applied, signal)
+      return { absences: isAbsent ? history.sawAbsence(key, itemId, pollMs) : 0 }
     }
     history.sawPresence(key)
     return { absences: 0 }
   },
+}
+
+/** Whether a list that was made since the absence was seen last lacks the item, too. */
+async function isAbsentSince(
+  { catalog, history }: IntakeDeps,
+  claim: Claim,
+  { path: name, itemId }: AppliedItem,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const askedAt = history.absentAt(keyOf(claim), itemId)
+  const paths = pathsOf(claim)
+  const path = isFault(paths) ? undefined : paths.get(name)
+  if (askedAt === undefined || path === undefined) return true
+  const question = { namespace: claim.namespace, path, boundId: itemId, askedAt, fresh: true }
+  const { kind } = await catalog.resolve(question, signal)
+  return kind === 'no-item'
 }
 
 async function resolveAll(
@@ -227,11 +245,15 @@ function isVerified({ status }: Claim, meta: SecretMeta, versions: OwnVersions):
   return meta.resourceVersion === status.secretResourceVersion || versions.isKnown(meta)
 }
 
-/** The version of its item on the Secret, as the status has it; a frozen item's may be another. */
-function appliedVersion({ status }: Claim): string | undefined {
+/**
+ * The version of its item on the Secret, as the status has it; a frozen item's may be another. Of a
+ * Secret that the claim has come to ask for since, it says nothing.
+ */
+function appliedVersion({ spec, status }: Claim): string | undefined {
   const frozen = conditionOf(status, 'Ready')?.reason === 'Frozen'
   const version = status.items?.[0]?.version
-  return frozen || version === undefined ? undefined : String(version)
+  const isOfIt = status.secretName === spec.secretName
+  return frozen || version === undefined || !isOfIt ? undefined : String(version)
 }
 
 /** What of a claim tells of the incumbent. */

@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest'
 import { type ErrorCode, KeyferryError } from '../../../../src/errors.ts'
 import { createBindings } from '../../../../src/operator/intake/bindings.ts'
+import type { TimedQuestion } from '../../../../src/operator/intake/catalog.ts'
 import { createHistory, createOwnVersions } from '../../../../src/operator/intake/history.ts'
 import { createIntake, type IntakeDeps } from '../../../../src/operator/intake/snapshot.ts'
 import { createViews } from '../../../../src/operator/intake/views.ts'
@@ -26,7 +27,10 @@ const failure = (code: ErrorCode) =>
 const GONE = failure('CONNECT_NOT_FOUND')
 
 /** An intake whose lists say what `means` says then, and whose reads fail so. */
-function anIntake(means: () => Resolution, reads: () => Error = () => GONE) {
+function anIntake(
+  means: (question?: TimedQuestion) => Resolution,
+  reads: () => Error = () => GONE,
+) {
   const clock = createVirtualClock()
   let asked = 0
   const items = [{ path: PATH, vaultId: VAULT, itemId: ITEM, version: 1 }]
@@ -41,7 +45,10 @@ function anIntake(means: () => Resolution, reads: () => Error = () => GONE) {
         return Promise.reject(reads())
       },
     },
-    catalog: { resolve: () => Promise.resolve(means()), outage: () => undefined },
+    catalog: {
+      resolve: (question: TimedQuestion) => Promise.resolve(means(question)),
+      outage: () => undefined,
+    },
     bindings: createBindings(),
     history: createHistory(clock),
     versions: createOwnVersions(),
@@ -67,6 +74,20 @@ test('an absence counts twice only when a poll lies in between', async () => {
   await clock.advance(POLL_MS - 1)
   expect(await absences()).toBe(1)
   await clock.advance(1)
+  expect(await absences()).toBe(2)
+})
+
+test('the second time a list must lack the item that was made after the first', async () => {
+  let madeAt = 0
+  const old: Resolution = { kind: 'no-item', vaultId: VAULT }
+  const { clock, absences } = anIntake((question) =>
+    question?.fresh && question.askedAt > madeAt ? { kind: 'found', item: anItem() } : old,
+  )
+  await clock.advance(1_000)
+  expect(await absences()).toBe(1)
+  await clock.advance(POLL_MS)
+  expect(await absences()).toBe(0)
+  madeAt = clock.now()
   expect(await absences()).toBe(2)
 })
 

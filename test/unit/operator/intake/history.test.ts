@@ -4,17 +4,18 @@ import type { SecretMeta } from '../../../../src/operator/plan/types.ts'
 import { createVirtualClock } from '../../../support/virtual-clock.ts'
 
 const KEY = 'shop/database'
+const NAME = 'database'
 const MINUTE = 60_000
 const AT = { generation: 1, finalizer: false }
 
 let versions = 0
 
 /** A Secret in a version that was not seen before. */
-function aSecret(itemVersion: string | undefined, digest = true): SecretMeta {
+function aSecret(itemVersion: string | undefined, digest = true, name = NAME): SecretMeta {
   versions += 1
   return {
     namespace: 'shop',
-    name: 'database',
+    name,
     uid: 'secret-uid',
     resourceVersion: String(versions),
     labels: {},
@@ -33,7 +34,7 @@ function aHistory() {
   const history = createHistory(clock)
   const saw = (secret: SecretMeta) => history.sawSecret(KEY, secret, undefined)
   const wrote = (version: string) => {
-    history.writesSecret(KEY, version)
+    history.writesSecret(KEY, NAME, version)
     history.wroteSecret(KEY)
   }
   return { clock, history, saw, wrote, met: () => history.incumbentAt(KEY, AT) }
@@ -103,7 +104,7 @@ test('before this process has written itself, what the status says was written c
 test('a write whose answer or status was lost is no work of another', () => {
   const { history, wrote, met } = aHistory()
   wrote('3')
-  history.writesSecret(KEY, '4')
+  history.writesSecret(KEY, NAME, '4')
   // It took effect, and the status never told; or it did not.
   for (const version of ['4', '4', '3', '3']) history.sawSecret(KEY, aSecret(version), '2')
   expect(met()).toBeUndefined()
@@ -113,7 +114,7 @@ test('a write whose answer or status was lost is no work of another', () => {
 
 test('before the first write took effect, what is on the Secret is no sign', () => {
   const { history, saw, met } = aHistory()
-  history.writesSecret(KEY, '3')
+  history.writesSecret(KEY, NAME, '3')
   for (const version of ['3', '2', '3']) saw(aSecret(version, false))
   expect(met()).toBeUndefined()
 })
@@ -123,6 +124,20 @@ test('what another process wrote and told counts as ours', () => {
   wrote('3')
   for (let edit = 0; edit < 3; edit += 1) history.sawSecret(KEY, aSecret('4'), '4')
   expect(met()).toBeUndefined()
+})
+
+test('of a Secret that is asked for since, what was on another says nothing', () => {
+  const { history, saw, wrote, met } = aHistory()
+  wrote('3')
+  // Both have been there for long.
+  for (const name of ['former', 'database', 'former']) saw(aSecret('1', true, name))
+  expect(met()).toBeUndefined()
+  wrote('3')
+  saw(aSecret('4'))
+  history.writesSecret(KEY, 'other', '3')
+  history.wroteSecret(KEY)
+  saw(aSecret('4', true, 'other'))
+  expect(met()).toBe('met')
 })
 
 test('it counts as told for the generation for which it was told', () => {
