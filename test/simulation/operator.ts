@@ -96,7 +96,11 @@ export function startSimulatedOperator(world: World, options: StartOptions): Sim
     name,
     host,
     rest,
-    kill: () => void (host.dead = true),
+    kill() {
+      host.dead = true
+      // Node keeps whoever listens to a signal that may still abort.
+      end.abort()
+    },
     stop: () => end.abort(),
   }
 }

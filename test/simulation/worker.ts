@@ -1,4 +1,5 @@
 /** Runs every n-th history of a range, and tells of those that broke a promise. */
+import { setImmediate } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 import { type Result, runHistory } from './history.ts'
 
@@ -43,7 +44,10 @@ async function work({ first, last, step }: Share): Promise<void> {
   }
   for (let seed = first; seed <= last; seed += step) {
     results.push(await runHistory(seed))
-    if (results.length === BATCH) report()
+    if (results.length < BATCH) continue
+    report()
+    // A history is one turn of the event loop: what ends with a turn would pile up.
+    await setImmediate()
   }
   report()
 }
