@@ -29,8 +29,11 @@ export interface Result {
 const ACTIVE_MS = 30_000
 /** For everything to match once all faults are over: a poll and ten seconds, and the longest pause. */
 const MATCH_MS = 400_000
-/** For a poll to notice what happened last, whose list may be slow and is told by the next one. */
-const NOTICE_MS = 22_000
+/**
+ * For polls to notice what happened last: what vanished is seen by two of them, and a list that is
+ * slow is told by the next.
+ */
+const NOTICE_MS = 32_000
 const SLICE_MS = 5_000
 /** For what is under way then to end, and of stillness after that. */
 const ENDING_MS = 3_000

@@ -27,7 +27,7 @@ export async function tally(line: Tally): Promise<void> {
 
 /**
  * Whether the whole programme runs (KEYFERRY_PROGRAMME=full), instead of what each change is judged
- * by: samples, and nothing that takes minutes.
+ * by: every point once, and nothing that takes minutes.
  */
 export const isFull = process.env['KEYFERRY_PROGRAMME'] === 'full'
 

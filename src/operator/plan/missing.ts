@@ -3,7 +3,7 @@
  * absence is beyond doubt: lists that hold the vault and not the item, and a 404, all twice, a poll
  * apart. A vault that is not there is an outage or a lost right, never a missing item.
  */
-import type { AppliedItem, Claim } from '../item.ts'
+import { type AppliedItem, type Claim, conditionOf } from '../item.ts'
 import { isMarkedFor, metaOf } from './ownership.ts'
 import { withoutContent } from './status.ts'
 import { fail } from './trouble.ts'
@@ -24,8 +24,11 @@ export function planMissing(seen: Snapshot, path: string, message: string): Deci
   // Whoever deleted the Secret may have died before telling so.
   const untold = !meta && claim.status.digest !== undefined
   const mayGo = claim.spec.onItemMissing !== 'Keep' && (owned || untold)
+  const withDeletion = `${message} The Secret was deleted.`
   if (!mayGo || path !== wholeItem(claim)?.path) {
-    return fail(seen, 'ItemNotFound', message)
+    // What was told of it stays told.
+    const isTold = !meta && conditionOf(claim.status, 'Ready')?.message === withDeletion
+    return fail(seen, 'ItemNotFound', isTold ? withDeletion : message)
   }
   if (seen.absences === undefined) return { kind: 'look', at: 'absence' }
   if (seen.absences < CONFIRMATIONS) {
@@ -34,7 +37,7 @@ export function planMissing(seen: Snapshot, path: string, message: string): Deci
   }
   // That the cache lacks it proves nothing.
   if (!meta && secret.kind === 'cached') return { kind: 'look', at: 'secret' }
-  const decision = fail(seen, 'ItemNotFound', `${message} The Secret was deleted.`)
+  const decision = fail(seen, 'ItemNotFound', withDeletion)
   if (decision.kind !== 'act') return decision
   const status = withoutContent(decision.plan.status ?? claim.status)
   if (!meta) return { kind: 'act', plan: { ...decision.plan, status } }

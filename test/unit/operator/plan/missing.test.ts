@@ -140,4 +140,7 @@ test('a Secret that is gone with its item leaves the status once the absence is 
   expect(outcome).toMatchObject({ reason: 'ItemNotFound' })
   expect(secret).toBeUndefined()
   expect(Object.keys(status ?? {}).toSorted()).toEqual(['conditions', 'observedGeneration'])
+  // It is told once, and stays told.
+  const later = { ...without, claim: { ...seen.claim, status: status ?? seen.claim.status } }
+  expect(planOf(later).status).toBeUndefined()
 })
