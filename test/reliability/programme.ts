@@ -3,8 +3,7 @@
  * its seeds and trials, and the page of docs/ that tells what came of it.
  *
  *   npm run test:reliability                    everything; writes docs/reliability.md
- *   npm run test:reliability -- --usual         with what each change is judged by; the page says so
- *   npm run test:reliability -- faults          parts, by their names; the page stays as it is
+ *   npm run test:reliability -- faults          parts, by their names; the page tells of them anew
  *   KEYFERRY_SEED=7 npm run test:reliability    with another seed of chance than 1
  *
  * `npm test -- reliability` runs what each change is judged by: samples, and nothing that takes minutes.
@@ -14,10 +13,12 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import {
+  type PartResults,
   RELIABILITY_PAGE,
+  RELIABILITY_RESULTS,
   reliabilityPage,
-  type Results,
   type ResultRow,
+  type Results,
 } from '../../.ci/reliability-docs.ts'
 import { SEED, type Tally } from '../support/gates.ts'
 
@@ -30,19 +31,21 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   faults: ['--project', 'reliability'],
 }
 
-interface PartResult {
+interface PartRun {
   readonly name: string
-  readonly code: number
-  readonly seconds: number
+  readonly isPassed: boolean
+  readonly results: PartResults
 }
 
-async function run(name: string, gates: string): Promise<PartResult> {
+async function run(name: string): Promise<PartRun> {
   console.log(`\n${name}, seed ${SEED}`)
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-programme-'))
+  const gates = path.join(folder, 'gates.jsonl')
   const started = Date.now()
   const code = await new Promise<number>((resolve) => {
     const env = {
       ...process.env,
-      KEYFERRY_PROGRAMME: isUsual ? 'usual' : 'full',
+      KEYFERRY_PROGRAMME: 'full',
       KEYFERRY_SEED: String(SEED),
       KEYFERRY_GATES: gates,
     }
@@ -50,7 +53,16 @@ async function run(name: string, gates: string): Promise<PartResult> {
     child.on('error', () => resolve(1))
     child.on('close', (status) => resolve(status ?? 1))
   })
-  return { name, code, seconds: Math.round((Date.now() - started) / 1000) }
+  const lines = (await readFile(gates, 'utf8').catch(() => '')).split('\n').filter(Boolean)
+  await rm(folder, { recursive: true })
+  const results: PartResults = {
+    date: new Date().toISOString().slice(0, 10),
+    seed: SEED,
+    machine: `${os.availableParallelism()} processors, Node ${process.versions.node}`,
+    seconds: Math.round((Date.now() - started) / 1000),
+    rows: rowsOf(lines.map((line) => JSON.parse(line) as Tally)),
+  }
+  return { name, isPassed: code === 0, results }
 }
 
 /** Lines of one kind are one row: tests of a gate say the same where they try the same. */
@@ -65,45 +77,42 @@ function rowsOf(tallies: readonly Tally[]): ResultRow[] {
       violations: row.violations + violations,
     })
   }
-  return [...rows.values()].toSorted((a, b) => a.gate - b.gate)
+  return [...rows.values()].toSorted((a, b) => a.gate - b.gate || (a.what < b.what ? -1 : 1))
 }
 
 function wantedParts(): string[] {
-  const named = process.argv.slice(2).filter((word) => word !== '--usual')
+  const named = process.argv.slice(2)
   const unknown = named.filter((name) => !(name in PARTS))
   if (unknown.length === 0) return named.length > 0 ? named : Object.keys(PARTS)
   console.error(`No part is called ${unknown.join(', ')}. Parts: ${Object.keys(PARTS).join(', ')}`)
   process.exit(2)
 }
 
-const isUsual = process.argv.includes('--usual')
-const wanted = wantedParts()
-const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-programme-'))
-const gates = path.join(folder, 'gates.jsonl')
-const parts: PartResult[] = []
-for (const name of wanted) parts.push(await run(name, gates))
-const lines = (await readFile(gates, 'utf8').catch(() => '')).split('\n').filter(Boolean)
-await rm(folder, { recursive: true })
-const rows = rowsOf(lines.map((line) => JSON.parse(line) as Tally))
-console.log()
-for (const { gate, what, trials, violations } of rows) {
-  console.log(`${String(gate).padStart(2)}  ${String(trials).padStart(8)}  ${violations}  ${what}`)
-}
-for (const { name, code, seconds } of parts) {
-  console.log(`${code === 0 ? 'ok    ' : 'FAILED'} ${name} ${seconds} s`)
-}
-const isWhole = parts.length === Object.keys(PARTS).length
-const failed = parts.filter(({ code }) => code !== 0)
-if (isWhole && failed.length === 0) {
-  const results: Results = {
-    tier: isUsual ? 'usual' : 'full',
-    date: new Date().toISOString().slice(0, 10),
-    seed: SEED,
-    machine: `${os.availableParallelism()} processors, Node ${process.versions.node}`,
-    seconds: Object.fromEntries(parts.map(({ name, seconds }) => [name, seconds])),
-    rows,
+/** A part that failed leaves what its last good run told. */
+async function writePage(runs: readonly PartRun[]): Promise<void> {
+  const before = await readFile(RELIABILITY_RESULTS, 'utf8').catch(() => '{}')
+  const good = runs.filter(({ isPassed }) => isPassed)
+  const all: Results = {
+    ...(JSON.parse(before) as Results),
+    ...Object.fromEntries(good.map(({ name, results }) => [name, results])),
   }
-  await writeFile(RELIABILITY_PAGE, reliabilityPage(results))
-  console.log(`${RELIABILITY_PAGE} tells of this run`)
+  const kept = Object.fromEntries(Object.keys(PARTS).flatMap((n) => (all[n] ? [[n, all[n]]] : [])))
+  await writeFile(RELIABILITY_RESULTS, `${JSON.stringify(kept, undefined, 2)}\n`)
+  await writeFile(RELIABILITY_PAGE, reliabilityPage(kept))
+  console.log(`${RELIABILITY_PAGE} tells of the parts that passed`)
 }
-process.exitCode = failed.length > 0 ? 1 : 0
+
+const runs: PartRun[] = []
+for (const name of wantedParts()) {
+  runs.push(await run(name))
+  await writePage(runs)
+}
+for (const { name, isPassed, results } of runs) {
+  console.log(`\n${isPassed ? 'ok    ' : 'FAILED'} ${name} ${results.seconds} s`)
+  for (const { gate, what, trials, violations } of results.rows) {
+    console.log(
+      `${String(gate).padStart(2)}  ${String(trials).padStart(8)}  ${violations}  ${what}`,
+    )
+  }
+}
+process.exitCode = runs.every(({ isPassed }) => isPassed) ? 0 : 1
