@@ -116,6 +116,6 @@ const EXPLANATION = [
   '',
   '- `npm run simulate -- --replay <seed>` tells everything that happens in one history; `npm run simulate -- --histories 100000` runs many.',
   '- A test that fails prints its seed and the command that runs the same again; `KEYFERRY_SEED=<seed>` gives any test the same chance.',
-  '- `npm test -- reliability` is what each change is judged by: every point of the crash matrix once, and every kind of fault but those that take minutes; `npm run test:reliability` is everything, and writes this page; `npm run test:reliability -- faults` is one part of it.',
+  '- `npm test -- reliability` is what each change is judged by: every point of the crash matrix once, and every kind of fault but those that take minutes; `npm run test:reliability` is everything, and writes this page; `npm run test:reliability -- connect` is one part of it.',
   '',
 ]

@@ -3,13 +3,13 @@
  * its seeds and trials, and the page of docs/ that tells what came of it.
  *
  *   npm run test:reliability                    everything; writes docs/reliability.md
- *   npm run test:reliability -- faults          parts, by their names; the page tells of them anew
+ *   npm run test:reliability -- connect         parts, by their names; the page tells of them anew
  *   KEYFERRY_SEED=7 npm run test:reliability    with another seed of chance than 1
  *
  * `npm test -- reliability` runs what each change is judged by: samples, and nothing that takes minutes.
  */
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import {
@@ -28,7 +28,13 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   mapping: ['--project', 'unit', 'property', 'race'],
   store: ['--project', 'contract', 'crash', 'power-loss', 'tamper', 'linearizable'],
   api: ['--project', 'contract', 'auth', 'schemathesis'],
-  faults: ['--project', 'reliability'],
+  bugs: ['--project', 'reliability', 'mutants', 'incumbent'],
+  crashes: ['--project', 'reliability', 'crash.test'],
+  takeover: ['--project', 'reliability', 'leadership', 'pause', 'shards', 'views'],
+  connect: ['--project', 'reliability', 'connect-'],
+  kubernetes: ['--project', 'reliability', 'api-', 'model', 'time-travel', 'unobserved'],
+  input: ['--project', 'reliability', 'attacks', 'bad-resources'],
+  histories: ['--project', 'reliability', 'sequences', 'soak'],
 }
 
 interface PartRun {
@@ -102,6 +108,19 @@ async function writePage(runs: readonly PartRun[]): Promise<void> {
   console.log(`${RELIABILITY_PAGE} tells of the parts that passed`)
 }
 
+/** Every test of this folder is in a part, and in one only. */
+async function assertWhole(): Promise<void> {
+  const filters = Object.values(PARTS).flatMap(([, project, ...names]) =>
+    project === 'reliability' ? names : [],
+  )
+  for (const file of await readdir(import.meta.dirname)) {
+    if (!file.endsWith('.test.ts')) continue
+    const count = filters.filter((name) => `/${file}`.includes(name)).length
+    if (count !== 1) throw new Error(`${file} is in ${count} parts of the programme`)
+  }
+}
+
+await assertWhole()
 const runs: PartRun[] = []
 for (const name of wantedParts()) {
   runs.push(await run(name))
