@@ -58,11 +58,15 @@ const ENTRIES: readonly Entry[] = [
   },
 ]
 
+const EXIT_CODES =
+  '\nExit codes: 0 done, 1 failed, 2 wrong usage; what else a command ends with, its help says.'
+
 /** The program; of commands that are not wanted there is the name only. */
 async function program(isWanted: (name: string) => boolean): Promise<Command> {
   const root = new Command('keyferry')
     .description(packageJson.description)
     .version(packageJson.version)
+    .addHelpText('after', EXIT_CODES)
   for (const { name, description, load } of ENTRIES) {
     const command = isWanted(name) ? await load() : new Command(name)
     root.addCommand(command.description(description))
@@ -80,7 +84,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit()
 })
 
-/** Exit codes: 0 done, 1 failed, 2 wrong usage; what else a command ends with, its help says. */
 try {
   const [, , first, second] = process.argv
   const wanted = first === 'help' ? second : first

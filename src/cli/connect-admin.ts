@@ -1,10 +1,10 @@
-import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { isKeyferryError } from '../errors.ts'
 import type { Admin } from '../server/admin/admin.ts'
 import type { StoreOptions } from '../server/listen.ts'
 import { type ConnectFlags, storeOptions } from './connect-settings.ts'
+import { say } from './output.ts'
 import type { Report } from './progress.ts'
 
 /** Milliseconds to wait for a server that has the store but does not answer yet. */
@@ -54,33 +54,5 @@ async function withLocal<T>(options: StoreOptions, work: (admin: Admin) => Promi
     return await work(opened.admin)
   } finally {
     await opened.store.close()
-  }
-}
-
-/** Says something on standard error: standard output is for results. */
-export function say(message: string): void {
-  process.stderr.write(`keyferry: ${message}\n`)
-}
-
-/** Prints a result. */
-export function print(text: string): void {
-  process.stdout.write(`${text}\n`)
-}
-
-/** Prints rows under headings, columns aligned. */
-export function printTable(
-  headings: readonly string[],
-  rows: readonly (readonly string[])[],
-): void {
-  const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  )
-  for (const row of [headings, ...rows]) {
-    print(
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
   }
 }

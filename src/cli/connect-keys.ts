@@ -1,6 +1,7 @@
 import { Command } from 'commander'
-import { type CommandFactory, print, say, withAdmin } from './connect-admin.ts'
+import { type CommandFactory, withAdmin } from './connect-admin.ts'
 import { type ConnectFlags, storeOptions } from './connect-settings.ts'
+import { type OutputFlags, outputOption, say, tell } from './output.ts'
 import { step } from './progress.ts'
 
 const rotateCommand: CommandFactory = (env) =>
@@ -30,9 +31,12 @@ const rotateCommand: CommandFactory = (env) =>
 const verifyCommand: CommandFactory = (env) =>
   new Command('verify')
     .description('open and check every record of the store; prints how many there are')
-    .action(async (_: unknown, command: Command) => {
-      const rows = await step('verifying', () => withAdmin(command, env, (admin) => admin.verify()))
-      print(String(rows))
+    .addOption(outputOption())
+    .action(async (flags: OutputFlags, command: Command) => {
+      const records = await step('verifying', () =>
+        withAdmin(command, env, (admin) => admin.verify()),
+      )
+      tell(flags, { records }, String(records))
     })
 
 /** `keyferry connect rotate-key` and `verify`. */

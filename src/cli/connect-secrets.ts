@@ -4,7 +4,8 @@ import { KeyferryError } from '../errors.ts'
 import { objectPath, type Resource } from '../kube/resource.ts'
 import type { KubeRest } from '../kube/rest.ts'
 import { isNotFound } from '../kube/status.ts'
-import { type CommandFactory, print } from './connect-admin.ts'
+import type { CommandFactory } from './connect-admin.ts'
+import { type OutputFlags, outputOption, tell } from './output.ts'
 
 const SECRETS: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret' }
 const TIMEOUT_MS = 30_000
@@ -19,13 +20,20 @@ Secrets that exist stay as they are; it takes get, create and patch on secrets o
 Example:
   $ keyferry connect secrets --namespace vault --token-secret token --tls-secret tls --dns connect.vault.svc`
 
-interface Flags {
+interface Flags extends OutputFlags {
   readonly kubeconfig?: string
   readonly namespace?: string
   readonly tokenSecret?: string
   readonly keySecret?: string
   readonly tlsSecret?: string
   readonly dns: readonly string[]
+}
+
+/** A Secret, and whether this run made it. */
+interface Ensured {
+  readonly namespace: string
+  readonly name: string
+  readonly made: boolean
 }
 
 /** What one Secret is to hold. */
@@ -47,6 +55,7 @@ export const secretsCommand: CommandFactory = () =>
     .option('--key-secret <name>', 'make a key for the store')
     .option('--tls-secret <name>', 'make a certificate that signs itself')
     .option('--dns <name>', 'name that the certificate is for; repeatable', collect, [])
+    .addOption(outputOption())
     .addHelpText('after', HELP)
     .action(async (flags: Flags) => {
       const { loadAccess } = await import('../kube/config.ts')
@@ -56,10 +65,14 @@ export const secretsCommand: CommandFactory = () =>
       const namespace = flags.namespace ?? access.namespace
       const rest = createRest({ access, clock: systemClock, userAgent: 'keyferry' })
       try {
+        const secrets: Ensured[] = []
         for (const wanted of wantedBy(flags)) {
-          const made = await ensure(rest, namespace, wanted)
-          print(`Secret ${namespace}/${wanted.name} ${made ? 'is made' : 'is there'}`)
+          const { name } = wanted
+          secrets.push({ namespace, name, made: await ensure(rest, namespace, wanted) })
         }
+        const line = ({ name, made }: Ensured) =>
+          `Secret ${namespace}/${name} ${made ? 'is made' : 'is there'}`
+        tell(flags, { secrets }, secrets.map(line).join('\n'))
       } finally {
         await rest.close()
       }

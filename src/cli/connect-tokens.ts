@@ -6,7 +6,9 @@ import { SecretValue } from '../connect/secret-value.ts'
 import { KeyferryError } from '../errors.ts'
 import type { Admin, NewToken } from '../server/admin/admin.ts'
 import type { Right, Token } from '../server/items/model.ts'
-import { type CommandFactory, print, printTable, say, withAdmin } from './connect-admin.ts'
+import type { Style } from '../tools/report/text.ts'
+import { type CommandFactory, withAdmin } from './connect-admin.ts'
+import { type OutputFlags, outputOption, say, tell } from './output.ts'
 
 const EXAMPLES = `
 Examples:
@@ -26,6 +28,7 @@ export const tokenCommand: CommandFactory = (env) => {
     .option('--opaque', 'a random text instead of a JWT')
     .option('--create-vaults', 'make the vaults that do not exist yet')
     .option('--from-file <file>', 'accept the token in this file, - for standard input')
+    .addOption(outputOption())
     .addHelpText('after', EXAMPLES)
     .action(async (flags: CreateFlags, command: Command) => {
       const request = await newToken(flags)
@@ -33,18 +36,19 @@ export const tokenCommand: CommandFactory = (env) => {
         if (flags.createVaults) await createVaults(admin, Object.keys(request.vaults))
         return admin.createToken(request)
       })
-      if (flags.fromFile === undefined) print(Buffer.from(issued.token.reveal()).toString('utf8'))
-      else print(issued.id)
+      const { id } = issued
+      if (flags.fromFile !== undefined) return tell(flags, { id }, id)
+      const made = Buffer.from(issued.token.reveal()).toString('utf8')
+      return tell(flags, { id, token: made }, made)
     })
   token
     .command('list')
     .description('list the tokens, without the tokens themselves')
-    .option('--json', 'print JSON')
-    .action(async (flags: { json?: boolean }, command: Command) => {
+    .addOption(outputOption())
+    .action(async (flags: OutputFlags, command: Command) => {
       const [tokens, vaults] = await withAdmin(command, env, (admin) =>
         Promise.all([admin.tokens(), admin.vaults()]),
       )
-      if (flags.json) return print(JSON.stringify(tokens.map(publicPart), null, 2))
       const names = new Map(vaults.map(({ id, name }) => [id, name]))
       const rows = tokens.map((entry) => [
         entry.id,
@@ -55,21 +59,29 @@ export const tokenCommand: CommandFactory = (env) => {
           .join(','),
         entry.name,
       ])
-      printTable(['ID', 'KIND', 'STATE', 'RIGHTS', 'NAME'], rows)
+      const headings = ['ID', 'KIND', 'STATE', 'RIGHTS', 'NAME']
+      tell(flags, tokens.map(publicPart), { headings, rows, styleOf })
     })
   token
     .command('revoke')
     .description('end a token at once; prints its id')
     .argument('<id>', 'as token list shows it: the jti of a JWT')
-    .action(async (id: string, _: unknown, command: Command) => {
-      const ended = await withAdmin(command, env, (admin) => admin.revokeToken(id))
-      if (!ended) say('the token had been revoked before')
-      print(id)
+    .addOption(outputOption())
+    .action(async (id: string, flags: OutputFlags, command: Command) => {
+      const wasInForce = await withAdmin(command, env, (admin) => admin.revokeToken(id))
+      if (!wasInForce) say('the token had been revoked before')
+      tell(flags, { id, wasInForce }, id)
     })
   return token
 }
 
-interface CreateFlags {
+/** What is in force stands out from what is not. */
+function styleOf(cell: string, column: number): Style | undefined {
+  if (column !== 2) return undefined
+  return cell.startsWith('valid') ? 'green' : 'dim'
+}
+
+interface CreateFlags extends OutputFlags {
   readonly vault: readonly string[]
   readonly name?: string
   readonly expires?: string

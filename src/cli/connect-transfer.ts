@@ -3,11 +3,12 @@ import path from 'node:path'
 import process from 'node:process'
 import { text } from 'node:stream/consumers'
 import { Command } from 'commander'
-import type { ImportVault } from '../server/admin/transfer.ts'
+import type { ImportResult, ImportVault } from '../server/admin/transfer.ts'
 import type { ReadVault } from '../server/admin/formats.ts'
-import { type CommandFactory, print, say, withAdmin } from './connect-admin.ts'
+import { type CommandFactory, withAdmin } from './connect-admin.ts'
 import { type ConnectFlags, storeOptions } from './connect-settings.ts'
 import { newFile } from './new-file.ts'
+import { type OutputFlags, outputOption, say, tell } from './output.ts'
 import { step } from './progress.ts'
 
 const IMPORT_HELP = `
@@ -39,28 +40,39 @@ const importCommand: CommandFactory = (env) =>
     .argument('<file>', '- for standard input')
     .option('--vault <name>', 'the vault to import into, instead of those the file names')
     .option('--replace', 'replace items of the same id or title')
+    .addOption(outputOption())
     .addHelpText('after', IMPORT_HELP)
-    .action(
-      async (file: string, flags: { vault?: string; replace?: boolean }, command: Command) => {
-        const { readImport } = await import('../server/admin/formats.ts')
-        const source = await (file === '-' ? text(process.stdin) : readFile(file, 'utf8'))
-        const read = readImport(source, flags.vault)
-        if (read.filesWithoutContent.length > 0) {
-          say(`${read.filesWithoutContent.length} files come without content and are left out`)
-        }
-        if (read.itemsWithoutFields.length > 0) {
-          say(
-            `${read.itemsWithoutFields.length} items come without fields: op item get prints them`,
-          )
-        }
-        const base = file === '-' ? process.cwd() : path.dirname(file)
-        const vaults = await Promise.all(read.vaults.map((vault) => withContents(vault, base)))
-        const result = await step('importing', () =>
-          withAdmin(command, env, (admin) => admin.importVaults(vaults, flags.replace === true)),
-        )
-        print(JSON.stringify(result))
-      },
-    )
+    .action(async (file: string, flags: ImportFlags, command: Command) => {
+      const { readImport } = await import('../server/admin/formats.ts')
+      const source = await (file === '-' ? text(process.stdin) : readFile(file, 'utf8'))
+      const read = readImport(source, flags.vault)
+      if (read.filesWithoutContent.length > 0) {
+        say(`${read.filesWithoutContent.length} files come without content and are left out`)
+      }
+      if (read.itemsWithoutFields.length > 0) {
+        say(`${read.itemsWithoutFields.length} items come without fields: op item get prints them`)
+      }
+      const base = file === '-' ? process.cwd() : path.dirname(file)
+      const vaults = await Promise.all(read.vaults.map((vault) => withContents(vault, base)))
+      const result = await step('importing', () =>
+        withAdmin(command, env, (admin) => admin.importVaults(vaults, flags.replace ?? false)),
+      )
+      tell(flags, result, importedText(result))
+    })
+
+interface ImportFlags extends OutputFlags {
+  readonly vault?: string
+  readonly replace?: true
+}
+
+function importedText({ vaults, created, replaced, files }: ImportResult): string {
+  const items = `${count(created, 'item')} created, ${replaced} replaced`
+  return `imported: ${count(vaults, 'new vault')}, ${items}, ${count(files, 'file')}`
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
+}
 
 async function withContents(vault: ReadVault, base: string): Promise<ImportVault> {
   const items = await Promise.all(
@@ -93,7 +105,10 @@ const exportCommand: CommandFactory = (env) =>
             withAdmin(command, env, (admin) => admin.exportVaults(flags.vault)),
           ),
         )
-      if (flags.out === undefined) return print(await document())
+      if (flags.out === undefined) {
+        process.stdout.write(`${await document()}\n`)
+        return
+      }
       await newFile(flags.out, async (draft) =>
         writeFile(draft, `${await document()}\n`, { mode: 0o600, flag: 'wx' }),
       )
@@ -104,7 +119,8 @@ const backupCommand: CommandFactory = (env) =>
   new Command('backup')
     .description('write a sealed copy of the store to a new file; the key is not in it')
     .argument('<file>')
-    .action(async (file: string, _: unknown, command: Command) => {
+    .addOption(outputOption())
+    .action(async (file: string, flags: OutputFlags, command: Command) => {
       const { dir } = storeOptions(command.optsWithGlobals<ConnectFlags>(), env)
       // The server writes where it may; this process carries the copy to where the user may.
       const draft = path.join(dir, `backup-${process.pid}.sqlite`)
@@ -119,21 +135,26 @@ const backupCommand: CommandFactory = (env) =>
           }
         }),
       )
-      print(path.resolve(file))
+      tell(flags, { file: path.resolve(file) }, path.resolve(file))
     })
+
+interface RestoreFlags extends OutputFlags {
+  readonly force?: true
+}
 
 const restoreCommand: CommandFactory = (env) =>
   new Command('restore')
     .description('put a backup in the place of the store; no server may have the store open')
     .argument('<file>')
     .option('--force', 'although there is a store with vaults already')
-    .action(async (file: string, flags: { force?: boolean }, command: Command) => {
+    .addOption(outputOption())
+    .action(async (file: string, flags: RestoreFlags, command: Command) => {
       const { restore } = await import('../server/admin/restore.ts')
       const options = storeOptions(command.optsWithGlobals<ConnectFlags>(), env)
       const vaults = await step('restoring', () =>
-        restore(file, options, flags.force === true, say),
+        restore(file, options, flags.force ?? false, say),
       )
-      print(JSON.stringify({ vaults }))
+      tell(flags, { vaults }, `restored: ${count(vaults, 'vault')}`)
     })
 
 /** `keyferry connect import`, `export`, `backup` and `restore`. */

@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Command } from 'commander'
-import { type CommandFactory, print, printTable, withAdmin } from './connect-admin.ts'
+import type { StoredFile } from '../server/items/model.ts'
+import { type CommandFactory, withAdmin } from './connect-admin.ts'
+import { type OutputFlags, outputOption, tell } from './output.ts'
 import { step } from './progress.ts'
 
 /** `keyferry connect vault …` */
@@ -12,46 +14,53 @@ export const vaultCommand: CommandFactory = (env) => {
     .description('make a vault; prints its id')
     .argument('<name>')
     .option('--description <text>')
-    .action(async (name: string, flags: { description?: string }, command: Command) => {
-      print(
-        (await withAdmin(command, env, (admin) => admin.createVault(name, flags.description))).id,
-      )
+    .addOption(outputOption())
+    .action(async (name: string, flags: VaultFlags, command: Command) => {
+      const { description } = flags
+      const made = await withAdmin(command, env, (admin) => admin.createVault(name, description))
+      tell(flags, made, made.id)
     })
   vault
     .command('list')
     .description('list the vaults')
-    .option('--json', 'print JSON')
-    .action(async (flags: { json?: boolean }, command: Command) => {
+    .addOption(outputOption())
+    .action(async (flags: OutputFlags, command: Command) => {
       const vaults = await withAdmin(command, env, (admin) => admin.vaults())
-      if (flags.json) return print(JSON.stringify(vaults, null, 2))
       const rows = vaults.map(({ id, name, active, contentVersion }) => [
         id,
         String(active),
         String(contentVersion),
         name,
       ])
-      printTable(['ID', 'ITEMS', 'VERSION', 'NAME'], rows)
+      tell(flags, vaults, { headings: ['ID', 'ITEMS', 'VERSION', 'NAME'], rows })
     })
   vault
     .command('rename')
-    .description('rename a vault')
+    .description('rename a vault; prints its id')
     .argument('<vault>', 'name or id')
     .argument('<name>', 'its new name')
-    .action(async (old: string, name: string, _: unknown, command: Command) => {
-      print((await withAdmin(command, env, (admin) => admin.renameVault(old, name))).id)
+    .addOption(outputOption())
+    .action(async (old: string, name: string, flags: OutputFlags, command: Command) => {
+      const renamed = await withAdmin(command, env, (admin) => admin.renameVault(old, name))
+      tell(flags, renamed, renamed.id)
     })
   vault
     .command('delete')
     .description('delete a vault for good; prints its id')
     .argument('<vault>', 'name or id')
     .option('--force', 'with the items in it')
-    .action(async (name: string, flags: { force?: boolean }, command: Command) => {
-      const deleted = await withAdmin(command, env, (admin) =>
-        admin.deleteVault(name, flags.force === true),
-      )
-      print(deleted.id)
+    .addOption(outputOption())
+    .action(async (name: string, flags: VaultFlags, command: Command) => {
+      const { force = false } = flags
+      const deleted = await withAdmin(command, env, (admin) => admin.deleteVault(name, force))
+      tell(flags, deleted, deleted.id)
     })
   return vault
+}
+
+interface VaultFlags extends OutputFlags {
+  readonly description?: string
+  readonly force?: true
 }
 
 /** `keyferry connect file …` */
@@ -65,6 +74,7 @@ export const fileCommand: CommandFactory = (env) => {
     .requiredOption('--item <item>', 'title or id')
     .option('--name <name>', 'default: the name of the file')
     .option('--section <section>', 'label or id of a section of the item')
+    .addOption(outputOption())
     .addHelpText(
       'after',
       '\nExample:\n  $ keyferry connect file add --vault Production --item "Root CA" ca.pem',
@@ -77,7 +87,7 @@ export const fileCommand: CommandFactory = (env) => {
       const added = await step('adding the file', () =>
         withAdmin(command, env, (admin) => admin.addFile({ ...upload, ...section, name })),
       )
-      print(added.id)
+      tell(flags, publicPart(added), added.id)
     })
   file
     .command('remove')
@@ -85,16 +95,22 @@ export const fileCommand: CommandFactory = (env) => {
     .argument('<file>', 'name or id')
     .requiredOption('--vault <vault>', 'name or id')
     .requiredOption('--item <item>', 'title or id')
+    .addOption(outputOption())
     .action(async (name: string, flags: AddFlags, command: Command) => {
       const removed = await withAdmin(command, env, (admin) =>
         admin.removeFile(flags.vault, flags.item, name),
       )
-      print(removed.id)
+      tell(flags, publicPart(removed), removed.id)
     })
   return file
 }
 
-interface AddFlags {
+/** Of its content a digest would tell, too. */
+function publicPart({ id, name, size, section }: StoredFile): object {
+  return { id, name, size, section }
+}
+
+interface AddFlags extends OutputFlags {
   readonly vault: string
   readonly item: string
   readonly name?: string

@@ -11,7 +11,8 @@ import { objectPath } from '../kube/resource.ts'
 import { createRest, type KubeRest } from '../kube/rest.ts'
 import { isConflict, isNotFound } from '../kube/status.ts'
 import { ONE_PASSWORD_ITEM } from '../operator/item.ts'
-import { print } from './connect-admin.ts'
+import { type OutputFlags, outputOption, tell } from './output.ts'
+import { step } from './progress.ts'
 
 /** Release whose definition was applied last. */
 const RELEASE = 'keyferry.dev/release'
@@ -24,6 +25,10 @@ export function ownCrd(): Crd {
   return parse(crdText) as Crd
 }
 
+interface Flags extends OutputFlags {
+  readonly kubeconfig?: string
+}
+
 /** `keyferry crd …` */
 export function crdCommand(): Command {
   const crd = new Command('crd')
@@ -31,18 +36,24 @@ export function crdCommand(): Command {
     .command('apply')
     .description('add what this release needs to the CustomResourceDefinition of the cluster')
     .option('--kubeconfig <file>', 'kubeconfig to use outside a cluster')
+    .addOption(outputOption())
     .addHelpText(
       'after',
       '\nMembers, versions and columns that the definition has from elsewhere stay, and one of a\n' +
         'newer release of Keyferry stays as it is. It takes get, create and patch on\n' +
         `customresourcedefinitions/${ownCrd().metadata.name}.`,
     )
-    .action(async ({ kubeconfig }: { kubeconfig?: string }) => {
+    .action(async ({ kubeconfig, ...flags }: Flags) => {
       const { version } = packageJson
       const access = loadAccess(kubeconfig)
       const rest = createRest({ access, clock: systemClock, userAgent: `keyferry/${version}` })
       try {
-        print(await applyCrd(rest, ownCrd(), version))
+        const newer = await step('applying', () => applyCrd(rest, ownCrd(), version))
+        const { name } = ownCrd().metadata
+        const text = newer
+          ? `${name} is of the newer release ${newer} and stays as it is`
+          : `${name} is applied`
+        tell(flags, { name, applied: newer === undefined, newer }, text)
       } finally {
         await rest.close()
       }
@@ -50,15 +61,15 @@ export function crdCommand(): Command {
   return crd
 }
 
-/** @returns what was done, for people */
-async function applyCrd(rest: KubeRest, ours: Crd, release: string): Promise<string> {
+/** @returns the newer release that the definition is of, which stays as it is */
+async function applyCrd(rest: KubeRest, ours: Crd, release: string): Promise<string | undefined> {
   const { name } = ours.metadata
   const path = objectPath(CRDS, { namespace: '', name })
   const signal = AbortSignal.timeout(PATIENCE_MS)
   for (;;) {
     const live = await find(rest, path, signal)
     const newer = live && releaseAfter(live, ours, release)
-    if (newer) return `${name} is of the newer release ${newer} and stays as it is`
+    if (newer) return newer
     try {
       await rest.send(
         {
@@ -76,7 +87,7 @@ async function applyCrd(rest: KubeRest, ours: Crd, release: string): Promise<str
       continue
     }
     await untilServed(rest, path, signal)
-    return `${name} is applied`
+    return undefined
   }
 }
 

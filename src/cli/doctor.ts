@@ -1,10 +1,14 @@
-import { Command, Option } from 'commander'
+import process from 'node:process'
+import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { isKeyferryError } from '../errors.ts'
 import { examine, failed, type Finding } from '../operator/doctor.ts'
 import { loadSettings } from '../settings/load.ts'
 import { SETTINGS, type SettingKey } from '../settings/settings.ts'
+import { type Paint, painter } from '../tools/report/text.ts'
 import { ownCrd } from './crd.ts'
+import { asJson, outputOption } from './output.ts'
+import { step } from './progress.ts'
 import { addSettings, flagsOf, readCa } from './setting-flags.ts'
 
 /** Exit codes: all is well (warnings aside), something is wrong, the settings cannot be used. */
@@ -21,12 +25,15 @@ export function doctorCommand(): Command {
       '  kubectl --namespace keyferry exec deployment/keyferry -- /nodejs/bin/node /keyferry.mjs doctor\n' +
       '\nExit codes: 0 all is well, 1 something is wrong, 2 the settings cannot be used.',
   )
-  const output = new Option('--output <form>', 'for people or for programs')
-  command.addOption(output.choices(['text', 'json']).default('text'))
+  command.addOption(outputOption())
   addSettings(command, Object.keys(SETTINGS) as SettingKey[])
   return command.action(async (options: Record<string, string>) => {
     const { findings, code } = await diagnose(flagsOf(options))
-    process.stdout.write(options['output'] === 'json' ? asJson(findings) : asText(findings))
+    process.stdout.write(
+      options['output'] === 'json'
+        ? asJson({ findings })
+        : asText(findings, painter(process.stdout)),
+    )
     process.exitCode = code
   })
 }
@@ -38,7 +45,9 @@ async function diagnose(
     const settings = loadSettings(flags)
     const connectCa = readCa(settings)
     const { version } = packageJson
-    const findings = await examine({ settings, version, connectCa, crd: ownCrd() })
+    const findings = await step('examining', () =>
+      examine({ settings, version, connectCa, crd: ownCrd() }),
+    )
     const ill = findings.some(({ status }) => status === 'failed')
     return { findings, code: ill ? EXIT.ill : EXIT.well }
   } catch (error) {
@@ -47,13 +56,11 @@ async function diagnose(
   }
 }
 
-function asJson(findings: readonly Finding[]): string {
-  return `${JSON.stringify({ findings }, undefined, 2)}\n`
-}
+const STYLES = { ok: 'green', warning: 'yellow', failed: 'red', skipped: 'dim' } as const
 
-function asText(findings: readonly Finding[]): string {
+function asText(findings: readonly Finding[], paint: Paint): string {
   const lines = findings.flatMap(({ check, status, message, remedy }) => [
-    `${MARKS[status].padEnd(8)} ${check.padEnd(11)} ${message}`,
+    `${paint(STYLES[status], MARKS[status].padEnd(8))} ${check.padEnd(11)} ${message}`,
     ...(remedy === undefined ? [] : [`${' '.repeat(21)}→ ${remedy}`]),
   ])
   return `${lines.join('\n')}\n`

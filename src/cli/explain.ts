@@ -1,9 +1,12 @@
 import process from 'node:process'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { KeyferryError } from '../errors.ts'
 import { parseKey } from '../kube/resource.ts'
 import { explain } from '../tools/explain/explain.ts'
 import { explanationText } from '../tools/explain/print.ts'
+import { painter } from '../tools/report/text.ts'
+import { asJson, outputOption } from './output.ts'
+import { step } from './progress.ts'
 import { addWorldFlags, lookAtNamespace, type WorldFlags } from './tool-world.ts'
 import { type Io, usage } from './usage.ts'
 
@@ -19,25 +22,25 @@ Examples:
 export function explainCommand(io: Io = process): Command {
   const command = new Command('explain')
     .argument('<namespace/name>', 'a resource, or the Secret that annotated workloads ask for')
-    .addOption(
-      new Option('-o, --output <format>', 'form').choices(['human', 'json']).default('human'),
-    )
+    .addOption(outputOption())
   return addWorldFlags(command)
     .addHelpText('after', EXAMPLES)
     .action(async (text: string, flags: WorldFlags) => {
       const key = parseKey(text.includes('/') ? text : `${flags.namespace ?? 'default'}/${text}`)
       if (key.namespace === '' || key.name === '')
         await usage(io, () => Promise.reject(unclear(text)))
-      await using found = await lookAtNamespace(io, key.namespace, flags)
+      await using found = await step('looking', () => lookAtNamespace(io, key.namespace, flags))
       const { autoRestart, restartDelayMs: delayMs } = found.settings
       const policy = { autoRestart, delayMs }
       const { asksConnect } = found
-      const explanation = await explain(found.world, key, { policy, asksConnect })
+      const explanation = await step('explaining', () =>
+        explain(found.world, key, { policy, asksConnect }),
+      )
       if (explanation === undefined) throw nobody(text)
       io.stdout.write(
         flags['output'] === 'json'
-          ? `${JSON.stringify(explanation, undefined, 2)}\n`
-          : explanationText(explanation),
+          ? asJson(explanation)
+          : explanationText(explanation, painter(io.stdout)),
       )
     })
 }

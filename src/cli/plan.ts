@@ -1,7 +1,10 @@
 import process from 'node:process'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { planOverlay } from '../tools/plan/plan.ts'
 import { planText, verdictOf } from '../tools/plan/print.ts'
+import { painter } from '../tools/report/text.ts'
+import { asJson, outputOption } from './output.ts'
+import { step } from './progress.ts'
 import { addWorldFlags, lookWith, type WorldFlags } from './tool-world.ts'
 import type { Io } from './usage.ts'
 
@@ -20,22 +23,25 @@ const EXIT_CODES = { same: 0, changes: 3, refused: 1 } as const
 export function planCommand(io: Io = process): Command {
   const command = new Command('plan')
     .argument('<path...>', 'files, folders, or - for standard input')
-    .addOption(
-      new Option('-o, --output <format>', 'form').choices(['human', 'json']).default('human'),
-    )
+    .addOption(outputOption())
   return addWorldFlags(command)
     .addHelpText('after', EXAMPLES)
     .action(async (paths: string[], flags: WorldFlags) => {
-      await using found = await lookWith(io, paths, flags)
+      await using found = await step('looking', () => lookWith(io, paths, flags))
       const { world, over, settings } = found
       const { autoRestart, restartDelayMs: delayMs } = settings
-      const planned = await planOverlay(world, over, { autoRestart, delayMs })
+      const planned = await step('planning', (report) =>
+        planOverlay(world, over, { autoRestart, delayMs }, report),
+      )
       const verdict = verdictOf(planned)
       const whole = { verdict, secrets: planned }
       io.stdout.write(
         flags['output'] === 'json'
-          ? `${JSON.stringify(whole, undefined, 2)}\n`
-          : planText(planned, world.hasKey || !found.hasCluster),
+          ? asJson(whole)
+          : planText(planned, {
+              hasKey: world.hasKey || !found.hasCluster,
+              paint: painter(io.stdout),
+            }),
       )
       io.exitCode = EXIT_CODES[verdict]
     })

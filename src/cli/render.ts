@@ -1,6 +1,8 @@
 import process from 'node:process'
 import { Command, CommanderError } from 'commander'
-import { manifestText, renderOverlay } from '../tools/render/render.ts'
+import { listOf, manifestOf, manifestText, renderOverlay } from '../tools/render/render.ts'
+import { asJson, outputOption } from './output.ts'
+import { step } from './progress.ts'
 import { addWorldFlags, lookWith, type WorldFlags } from './tool-world.ts'
 import type { Io } from './usage.ts'
 
@@ -19,6 +21,7 @@ export function renderCommand(io: Io = process): Command {
     .argument('<file>', 'a file with resources, or - for standard input')
     .option('--reveal', 'show the values; on a terminal, or with --yes')
     .option('--yes', 'reveal although the output goes elsewhere than to a terminal')
+    .addOption(outputOption())
   return addWorldFlags(command, 'offline')
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, flags: WorldFlags) => {
@@ -28,9 +31,14 @@ export function renderCommand(io: Io = process): Command {
         io.stderr.write(`keyferry: ${message}\n`)
         throw new CommanderError(2, 'keyferry.usage', message)
       }
-      await using found = await lookWith(io, [file], flags, 'offline')
-      const { manifests, refused } = await renderOverlay(found.world, found.over)
-      io.stdout.write(manifestText(manifests, reveal))
+      await using found = await step('looking', () => lookWith(io, [file], flags, 'offline'))
+      const { manifests, refused } = await step('rendering', () =>
+        renderOverlay(found.world, found.over),
+      )
+      const documents = manifests.map((one) => manifestOf(one, reveal))
+      io.stdout.write(
+        flags['output'] === 'json' ? asJson(listOf(documents)) : manifestText(documents),
+      )
       for (const { resource, message } of refused) {
         io.stderr.write(`keyferry: ${resource} gives no Secret: ${message}\n`)
       }

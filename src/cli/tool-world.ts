@@ -21,6 +21,7 @@ import { parseManifests } from '../tools/manifest/parse.ts'
 import { type Applied, keyIn, overlay, type Overlay, withSecrets } from '../tools/plan/overlay.ts'
 import { lookAtWorld, type World } from '../tools/plan/world.ts'
 import { report } from '../tools/report/report.ts'
+import { plain } from '../tools/report/text.ts'
 import { schemaCheck } from '../tools/validate/schema.ts'
 import { validate } from '../tools/validate/validate.ts'
 import { addSettings, flagsOf, readCa } from './setting-flags.ts'
@@ -207,7 +208,7 @@ async function readObjects(
   if (refused.length > 0) {
     const texts = new Map(sources.map(({ name, text }) => [name, text]))
     const { version } = packageJson
-    const input = { ...found, findings: refused, texts, skipped, version, colour: false }
+    const input = { ...found, findings: refused, texts, skipped, version, paint: plain }
     io.stderr.write(report('human', input))
     throw new CommanderError(1, 'keyferry.manifests', 'the manifests are not fit to be applied')
   }

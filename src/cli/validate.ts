@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { readSources } from '../tools/manifest/files.ts'
 import { FORMATS, type Format, report } from '../tools/report/report.ts'
+import { painter } from '../tools/report/text.ts'
 import { validate } from '../tools/validate/validate.ts'
 import { type Io, usage } from './usage.ts'
 
@@ -52,7 +53,6 @@ async function run(io: Io, paths: readonly string[], flags: Flags): Promise<numb
     [...sources, ...(policy ? [policy] : [])].map((one) => [one.name, one.text]),
   )
   const { version } = packageJson
-  const colour = io.stdout.isTTY && io.stdout.hasColors()
-  io.stdout.write(report(output, { ...found, texts, skipped, version, colour }))
+  io.stdout.write(report(output, { ...found, texts, skipped, version, paint: painter(io.stdout) }))
   return found.findings.some(({ level }) => strict || level === 'error') ? 1 : 0
 }

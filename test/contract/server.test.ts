@@ -208,7 +208,7 @@ describe('keyferry connect', () => {
     expect(await answered).toBe(200)
     expect(await stopped).toBe(0)
     expect(server.output()).toContain('stopped')
-    const list = await keyferry(['connect', 'vault', 'list', '--data', dir, '--json'])
+    const list = await keyferry(['connect', 'vault', 'list', '--data', dir, '--output', 'json'])
     expect(JSON.parse(list.out)).toMatchObject([{ active: 1 }])
   })
 

@@ -2,14 +2,12 @@ import type { SecretValue } from '../../connect/secret-value.ts'
 import { newId } from '../ids.ts'
 import type { Item, Right, StoredFile, Token, Vault } from '../items/model.ts'
 import type { OpenStore } from '../store/open.ts'
+import type { Progress } from '../store/rotate.ts'
 import type { Store } from '../store/store.ts'
 import type { IssuedToken, Tokens } from '../tokens.ts'
 import { findVault, invalid, newVault, notEmpty, only, sameName, unknown } from './names.ts'
 import { exportVaults, importVaults } from './transfer.ts'
 import type { ExportedVault, ImportResult, ImportVault } from './transfer.ts'
-
-/** Called now and then with the number of things done so far. */
-export type Progress = (done: number) => void
 
 /** A token to be made, by names. */
 export interface NewToken {

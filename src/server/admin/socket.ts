@@ -5,7 +5,8 @@ import process from 'node:process'
 import { text } from 'node:stream/consumers'
 import { isKeyferryError, KeyferryError } from '../../errors.ts'
 import type { Logger } from '../log.ts'
-import type { Admin, Progress } from './admin.ts'
+import type { Progress } from '../store/rotate.ts'
+import type { Admin } from './admin.ts'
 import { callAdmin, type Call, decode, encode } from './wire.ts'
 
 const SOCKET_FILE = 'admin.sock'
@@ -26,7 +27,8 @@ export async function serveAdmin(
 ): Promise<{ close(): Promise<void> }> {
   const server = createServer((request, response) => {
     response.setHeader('Content-Type', 'application/x-ndjson')
-    const progress: Progress = (done) => void response.write(`${JSON.stringify({ done })}\n`)
+    const progress: Progress = (done, total) =>
+      void response.write(`${JSON.stringify({ done, total })}\n`)
     answerCall(request, admin, progress).then(
       (line) => response.end(line),
       (error: unknown) => {
@@ -154,8 +156,8 @@ async function readAnswer(response: IncomingMessage, progress: Progress): Promis
     for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
       last = rest.subarray(0, end).toString('utf8')
       rest = rest.subarray(end + 1)
-      const { done } = JSON.parse(last) as { done?: number }
-      if (done !== undefined) progress(done)
+      const { done, total = 0 } = JSON.parse(last) as { done?: number; total?: number }
+      if (done !== undefined) progress(done, total)
     }
   }
   const answer = decode(last) as { result?: unknown; error?: RemoteError }

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { SecretValue } from '../../connect/secret-value.ts'
-import type { Admin, Progress } from './admin.ts'
+import type { Progress } from '../store/rotate.ts'
+import type { Admin } from './admin.ts'
 
 /** A call of one method of Admin, as it travels between two processes of one user. */
 export interface Call {

@@ -26,7 +26,14 @@ import {
   sealRecord,
   SIGNING,
 } from './records.ts'
-import { type KeyHolder, keyringOf, openKeyring, replaceKeys, reseal } from './rotate.ts'
+import {
+  type KeyHolder,
+  keyringOf,
+  openKeyring,
+  type Progress,
+  replaceKeys,
+  reseal,
+} from './rotate.ts'
 import { type SealKey, sealedBy, sealKey } from './seal.ts'
 import { createStore, type Store, storeCache, type StoreParts, SUMMARY_BYTES } from './store.ts'
 import { collectSummaries, type Summary } from './summaries.ts'
@@ -57,7 +64,7 @@ export interface OpenStore {
   readonly signingKey: Buffer
   readonly verified: Verified
   /** Replaces master and data key. @param next `undefined`: a new managed key */
-  rotate(next: SecretValue | undefined, progress: (rows: number) => void): Promise<void>
+  rotate(next: SecretValue | undefined, progress: Progress): Promise<void>
   verify(): Promise<Verified>
 }
 

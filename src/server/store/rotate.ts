@@ -57,21 +57,27 @@ export async function replaceKeys(
   holder.ring = ring
 }
 
+/** Called after each step with the number of records done so far, and of all. */
+export type Progress = (done: number, total: number) => void
+
 /** Seals everything under the current data key that is not, then forgets the other keys. */
 export async function reseal(
   parts: StoreParts,
   holder: KeyHolder,
   master: SealKey,
-  progress: (rows: number) => void,
+  progress: Progress,
 ): Promise<void> {
   const change = createChange(parts)
-  let rows = 0
+  const steps: Key[][] = []
   for (const kind of ['meta', 'token', 'activity', 'chunk', 'item', 'vault'] as const) {
-    for (const keys of await outdatedKeys(parts, kind)) {
-      await resealStep(change, parts, keys)
-      rows += keys.length
-      progress(rows)
-    }
+    steps.push(...(await outdatedKeys(parts, kind)))
+  }
+  const total = steps.reduce((sum, keys) => sum + keys.length, 0)
+  let rows = 0
+  for (const keys of steps) {
+    await resealStep(change, parts, keys)
+    rows += keys.length
+    progress(rows, total)
   }
   holder.ring = await changeKeyring(parts.engine, master, master, (record) => ({
     ...record,

@@ -1,8 +1,8 @@
-import { printable } from '../report/human.ts'
+import { type Paint, printable } from '../report/text.ts'
 import type { Explanation, ExplainedWorkload } from './explain.ts'
 
 /** For people. */
-export function explanationText(found: Explanation): string {
+export function explanationText(found: Explanation, paint: Paint): string {
   const { namespace, name, origin, ready, remedy, secret, changedAt, digest, items = [] } = found
   const what = origin === 'resource' ? 'OnePasswordItem' : 'annotated workloads of Secret'
   const lines = [
@@ -27,7 +27,11 @@ export function explanationText(found: Explanation): string {
     ...nextLines(found),
     '',
   ]
-  return lines.map((line) => printable(line)).join('\n')
+  const setOff = (line: string) => {
+    if (line.startsWith('  Ready: ')) return paint(ready.status === 'True' ? 'green' : 'red', line)
+    return line === '' || line.startsWith(' ') ? line : paint('bold', line)
+  }
+  return lines.map((line) => setOff(printable(line))).join('\n')
 }
 
 function workloadLine({ workload, restarts, digest, isCurrent, restartedAt }: ExplainedWorkload) {

@@ -65,12 +65,14 @@ const LONGEST_WAIT_MS = 5_000
 /**
  * Plans for everything that an overlay holds.
  *
+ * @param onPlanned told of how many are planned so far, of how many
  * @throws KeyferryError when the API server fails
  */
 export async function planOverlay(
   world: World,
   { claims, workloads }: Overlay,
   policy: RestartPolicy,
+  onPlanned: (done: number, total: number) => void = () => undefined,
 ): Promise<readonly PlannedSecret[]> {
   const asks = workloads.flatMap(({ namespace, asks: asked }) =>
     asked ? [`${namespace}/${asked.secretName}`] : [],
@@ -79,7 +81,13 @@ export async function planOverlay(
     ...[...new Set(claims.map(keyOf))].map((key) => planClaim(world, world.resources, key, policy)),
     ...[...new Set(asks)].map((key) => planClaim(world, world.workloads, key, policy)),
   ]
-  const found = await Promise.all(planned)
+  let done = 0
+  const counted = planned.map(async (one) => {
+    const found = await one
+    onPlanned((done += 1), planned.length)
+    return found
+  })
+  const found = await Promise.all(counted)
   return found.filter((one) => one !== undefined)
 }
 

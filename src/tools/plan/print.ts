@@ -1,4 +1,4 @@
-import { printable } from '../report/human.ts'
+import { type Paint, printable, type Style, table } from '../report/text.ts'
 import type { PlannedSecret } from './plan.ts'
 
 /** Whether anything would change, or something cannot be done. */
@@ -15,7 +15,10 @@ export function verdictOf(planned: readonly PlannedSecret[]): Verdict {
 }
 
 /** For people: a table, what stands behind its rows, and a summary line. */
-export function planText(planned: readonly PlannedSecret[], hasKey: boolean): string {
+export function planText(
+  planned: readonly PlannedSecret[],
+  { hasKey, paint }: { readonly hasKey: boolean; readonly paint: Paint },
+): string {
   const rows = planned.map((one) => [
     one.action,
     `${one.namespace}/${one.secret}`,
@@ -24,33 +27,36 @@ export function planText(planned: readonly PlannedSecret[], hasKey: boolean): st
     `+${one.added.length} ~${one.changed.length} -${one.removed.length}`,
     String(one.workloads.filter(({ action }) => action === 'restart').length),
   ])
-  const head = ['ACTION', 'SECRET', 'FROM', 'VERSION', 'KEYS', 'RESTARTS']
+  const headings = ['ACTION', 'SECRET', 'FROM', 'VERSION', 'KEYS', 'RESTARTS']
   const note = hasKey
     ? []
     : [
         'The operator’s digest key could not be read: changes of labels and annotations are not told, and retained Secrets count as somebody else’s.',
       ]
   return [
-    ...(planned.length > 0 ? [table([head, ...rows])] : []),
-    ...planned.flatMap(details),
+    ...(planned.length > 0 ? [table({ headings, rows, styleOf }, paint)] : []),
+    ...planned.flatMap((one) => details(one, paint)),
     ...note,
     summary(planned),
     '',
   ].join('\n')
 }
 
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]?.map((_, n) => Math.max(...rows.map((row) => row[n]?.length ?? 0))) ?? []
-  const lines = rows.map((row) =>
-    row
-      .map((cell, n) => printable(cell).padEnd(widths[n] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
-  return `${lines.join('\n')}\n`
+/** What each action is shown in; what stays as it is, in nothing. */
+const STYLES: Readonly<Partial<Record<PlannedSecret['action'], Style>>> = {
+  create: 'green',
+  update: 'yellow',
+  metadata: 'yellow',
+  recreate: 'yellow',
+  delete: 'red',
+  refuse: 'red',
 }
 
-function details(one: PlannedSecret): string[] {
+function styleOf(cell: string, column: number): Style | undefined {
+  return column === 0 ? STYLES[cell as PlannedSecret['action']] : undefined
+}
+
+function details(one: PlannedSecret, paint: Paint): string[] {
   const lines = [
     ...(one.reason ? [`${one.reason}: ${one.message}`] : []),
     ...(one.reason || /^\d+ keys? from [^.]+\.$/.test(one.message) ? [] : [one.message]),
@@ -65,7 +71,8 @@ function details(one: PlannedSecret): string[] {
     ...one.workloads.map(({ workload, action, why }) => `${ACTIONS[action]} ${workload}: ${why}`),
   ].filter((line) => line !== '')
   if (one.action === 'unchanged' && one.workloads.length === 0) return []
-  return [`${one.namespace}/${one.secret}`, ...lines.map((line) => `  ${printable(line)}`), '']
+  const head = paint('bold', `${one.namespace}/${one.secret}`)
+  return [head, ...lines.map((line) => `  ${printable(line)}`), '']
 }
 
 const ACTIONS = { restart: 'restarts', notify: 'tells', stay: 'does not restart' } as const

@@ -47,14 +47,20 @@ const MASKS: Readonly<Record<string, string>> = {
 }
 
 /** Manifests as YAML documents. */
-export function manifestText(manifests: readonly SecretManifest[], reveal: boolean): string {
-  return manifests.map((one) => stringify(manifestOf(one, reveal), { lineWidth: 0 })).join('---\n')
+export function manifestText(manifests: readonly object[]): string {
+  return manifests.map((one) => stringify(one, { lineWidth: 0 })).join('---\n')
 }
 
-function manifestOf(
+/** Manifests as one object, which kubectl applies as well. */
+export function listOf(items: readonly object[]): object {
+  return { apiVersion: 'v1', kind: 'List', items }
+}
+
+/** A Secret as people write it. @param reveal whether its values are shown */
+export function manifestOf(
   { namespace, name, type, labels, annotations, data }: SecretManifest,
   reveal: boolean,
-) {
+): object {
   const mark = (texts: Texts) =>
     Object.fromEntries(Object.entries(texts).filter(([text]) => !isOwnName(text)))
   const [own, notes] = [mark(labels), mark(annotations)]

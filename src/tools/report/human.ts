@@ -1,15 +1,11 @@
-import { styleText } from 'node:util'
 import type { Finding } from '../validate/finding.ts'
 import { RULES } from '../validate/rules.ts'
 import type { ReportInput } from './report.ts'
-
-type Style = Parameters<typeof styleText>[0]
-type Paint = (style: Style, text: string) => string
+import { type Paint, printable } from './text.ts'
 
 /** For people: each finding with the line that it is about, and a summary. */
 export function human(input: ReportInput): string {
-  const paint: Paint = (style, text) =>
-    input.colour ? styleText(style, text, { validateStream: false }) : text
+  const { paint } = input
   const findings = input.findings.map((finding) => block(finding, input, paint))
   const skipped = input.skipped.map(
     (folder) => `${folder} was skipped: pipe the output of helm template to keyferry validate -\n`,
@@ -43,16 +39,6 @@ function frame(text: string, place: Finding['place'], paint: Paint): string {
   const end = place.endLine === place.line ? place.endColumn - 1 - start : shown.length
   const marks = '^'.repeat(Math.max(1, Math.min(end, shown.length) - at))
   return `${paint('dim', gutter)}${shown}\n${paint('dim', `${indent}| `)}${' '.repeat(at)}${paint('red', marks)}\n`
-}
-
-// oxlint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
-
-/** A manifest may hold what turns a terminal upside down. */
-export function printable(text: string): string {
-  return text
-    .toWellFormed()
-    .replaceAll(UNPRINTABLE, (character) => (character === '\t' ? ' ' : '\uFFFD'))
 }
 
 function summary({ findings, objects, resources, texts }: ReportInput, paint: Paint): string {

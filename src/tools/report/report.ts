@@ -6,6 +6,7 @@ import { github } from './github.ts'
 import { human } from './human.ts'
 import { junit } from './junit.ts'
 import { sarif } from './sarif.ts'
+import type { Paint } from './text.ts'
 
 /** What a report tells of. */
 export interface ReportInput {
@@ -18,7 +19,8 @@ export interface ReportInput {
   readonly skipped: readonly string[]
   /** Version of this program. */
   readonly version: string
-  readonly colour: boolean
+  /** How the form for people sets things off. */
+  readonly paint: Paint
 }
 
 /** The forms of a report. */

@@ -5,6 +5,7 @@ import * as fc from 'fast-check'
 import { expect } from 'vitest'
 import { parseManifests } from '../../../src/tools/manifest/parse.ts'
 import { FORMATS, report } from '../../../src/tools/report/report.ts'
+import { plain } from '../../../src/tools/report/text.ts'
 import { validate } from '../../../src/tools/validate/validate.ts'
 import { readCorpus } from '../../support/corpus.ts'
 import { property } from '../../support/property.ts'
@@ -98,7 +99,7 @@ function isJudged(text: string): void {
     texts: new Map([['a.yaml', text]]),
     skipped: [],
     version: '0',
-    colour: false,
+    paint: plain,
   }
   for (const format of FORMATS) expect(() => report(format, input)).not.toThrow()
 }

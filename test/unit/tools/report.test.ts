@@ -4,6 +4,7 @@ import sarifSchema from '@microsoft/jest-sarif/lib/schemas/sarif-2.1.0-rtm.5.jso
 import { Ajv } from 'ajv'
 import { expect, test, describe } from 'vitest'
 import { FORMATS, report, type ReportInput } from '../../../src/tools/report/report.ts'
+import { coloured, plain } from '../../../src/tools/report/text.ts'
 import { validate } from '../../../src/tools/validate/validate.ts'
 import { readCorpus } from '../../support/corpus.ts'
 
@@ -16,7 +17,7 @@ const whole: ReportInput = {
   texts: new Map(sources.map(({ name, text }) => [name, text])),
   skipped: ['charts/shop/templates'],
   version: '1.2.3',
-  colour: false,
+  paint: plain,
 }
 
 const one = validate([
@@ -49,7 +50,7 @@ describe('human', () => {
   test('has colour only where it is wanted', () => {
     const escape = '\u001B['
     expect(report('human', small)).not.toContain(escape)
-    expect(report('human', { ...small, colour: true })).toContain(escape)
+    expect(report('human', { ...small, paint: coloured })).toContain(escape)
   })
 
   test('prints no control character of a manifest', () => {
