@@ -69,8 +69,6 @@ export async function bundleProgram(write) {
     minifySyntax: true,
     // Licences are in dist/keyferry.licenses.txt.
     legalComments: 'none',
-    // The CustomResourceDefinition is part of the program.
-    loader: { '.yaml': 'text' },
     plugins: [trimUndici, inlineCrd],
     banner: {
       js:

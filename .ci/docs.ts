@@ -5,16 +5,22 @@ import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml'
 import { NOTICES, REASONS } from '../src/operator/reasons.ts'
+import { commandsPage } from './command-docs.ts'
+import { annotationsPage, decisionsPage, metricsPage } from './reference-docs.ts'
 import { rulePages } from './rule-docs.ts'
 import { flagOf, SETTINGS, type SettingInfo, type SettingKind } from '../src/settings/settings.ts'
 
 const MADE = '<!-- Made from the code by `npm run docs`; edit the code instead. -->\n\n'
 
 /** The generated pages, by path. */
-export function pages(): Readonly<Record<string, string>> {
+export async function pages(): Promise<Readonly<Record<string, string>>> {
   return {
     'docs/settings.md': MADE + settingsPage(),
     'docs/reasons.md': MADE + reasonsPage(),
+    'docs/annotations.md': MADE + annotationsPage(),
+    'docs/metrics.md': MADE + (await metricsPage()),
+    'docs/commands.md': MADE + (await commandsPage()),
+    'docs/decisions/README.md': MADE + decisionsPage(),
     ...Object.fromEntries(Object.entries(rulePages()).map(([page, text]) => [page, MADE + text])),
     'charts/keyferry/README.md': MADE + chartPage(),
     // Helm reads no file outside of the chart.
@@ -182,5 +188,5 @@ function valueRows(map: YAMLMap, above: string): string[] {
 const OPAQUE = new Set(['podSecurityContext', 'securityContext', 'resources'])
 
 if (import.meta.main) {
-  for (const [path, text] of Object.entries(pages())) await writeFile(path, text)
+  for (const [path, text] of Object.entries(await pages())) await writeFile(path, text)
 }

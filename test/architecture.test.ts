@@ -13,10 +13,11 @@ import { SETTINGS } from '../src/settings/settings.ts'
 import type { Rule } from './support/accounts.ts'
 
 const sources = globSync('src/**/*.ts').filter((file) => !file.endsWith('.generated.ts'))
+const made = await pages()
 const read = (file: string) => readFileSync(file, 'utf8')
 
 describe('documentation', () => {
-  test.each(Object.entries(pages()))('%s is what the code says', (file, text) => {
+  test.each(Object.entries(made))('%s is what the code says', (file, text) => {
     expect(read(file)).toBe(text)
   })
 

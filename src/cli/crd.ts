@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
-import crdText from '../../crds/onepassword.com_onepassworditems.yaml'
 import { KeyferryError } from '../errors.ts'
 import { systemClock } from '../kube/clock.ts'
 import { loadAccess } from '../kube/config.ts'
@@ -11,18 +10,19 @@ import { objectPath } from '../kube/resource.ts'
 import { createRest, type KubeRest } from '../kube/rest.ts'
 import { isConflict, isNotFound } from '../kube/status.ts'
 import { ONE_PASSWORD_ITEM } from '../operator/item.ts'
+import { CRD_TEXT } from '../tools/crd.ts'
 import { type OutputFlags, outputOption, tell } from './output.ts'
 import { step } from './progress.ts'
 
-/** Release whose definition was applied last. */
-const RELEASE = 'keyferry.dev/release'
+/** Annotation of the definition: the release that applied it last. */
+export const RELEASE = 'keyferry.dev/release'
 /** Milliseconds for the API server to accept the definition and serve it. */
 const PATIENCE_MS = 30_000
 const RETRY_MS = 200
 
 /** The definition that this program is made for. */
 export function ownCrd(): Crd {
-  return parse(crdText) as Crd
+  return parse(CRD_TEXT) as Crd
 }
 
 interface Flags extends OutputFlags {

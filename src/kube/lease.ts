@@ -43,7 +43,7 @@ const MAX_REWRITES = 4
 const MARGIN_MS = 5_000
 
 /** Annotation of a Lease by which another process asks its holder to hand it over: its identity. */
-const WANTED_BY = 'keyferry.dev/wanted-by'
+export const WANTED_BY = 'keyferry.dev/wanted-by'
 
 /** The Lease as it was read. */
 export interface LeaseView {

@@ -35,6 +35,146 @@ export const REFRESH = 'keyferry.dev/refresh'
 /** Tag of an item whose Secrets are not to be updated. */
 export const IGNORE_TAG = 'operator.1password.io:ignore-secret'
 
+/** What a label, annotation, tag or finalizer is for. */
+export interface MarkInfo {
+  readonly what: 'label' | 'annotation' | 'finalizer' | 'tag'
+  /** Objects that carry it. */
+  readonly on: string
+  /** Whose it is to write: `you`, or Keyferry. */
+  readonly by: 'you' | 'Keyferry'
+  readonly meaning: string
+}
+
+/** The names above, each with what it is for: a closed list. */
+export const MARKS: Readonly<Record<string, readonly MarkInfo[]>> = {
+  [ITEM_PATH]: [
+    {
+      what: 'annotation',
+      on: 'Deployment, StatefulSet, DaemonSet, or its pod template',
+      by: 'you',
+      meaning: 'Path of the item, vaults/VAULT/items/ITEM or op://VAULT/ITEM; goes with item-name.',
+    },
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning: 'Path of the first item that the content is from, by ids.',
+    },
+  ],
+  [ITEM_NAME]: [
+    {
+      what: 'annotation',
+      on: 'Deployment, StatefulSet, DaemonSet, or its pod template',
+      by: 'you',
+      meaning: 'Name of the Secret that the workload asks for.',
+    },
+  ],
+  [AUTO_RESTART]: [
+    {
+      what: 'annotation',
+      on: 'OnePasswordItem, Deployment, StatefulSet, DaemonSet, Rollout, Namespace',
+      by: 'you',
+      meaning: 'Whether workloads restart when content changes: true, false or notify.',
+    },
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning: 'That of the resource: where the first level of the decision is read from.',
+    },
+  ],
+  [REFRESH]: [
+    {
+      what: 'annotation',
+      on: 'OnePasswordItem',
+      by: 'you',
+      meaning: 'Any new value has the item read at once; status.refresh then shows the value.',
+    },
+  ],
+  [ADOPT]: [
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'you',
+      meaning: 'The value true lets a resource with existingSecret: Adopt take the Secret over.',
+    },
+  ],
+  [IGNORE_TAG]: [
+    {
+      what: 'tag',
+      on: 'item in 1Password',
+      by: 'you',
+      meaning: 'Freezes the Secrets of the item until the tag is gone.',
+    },
+  ],
+  [MANAGED]: [
+    {
+      what: 'label',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning: 'Always true; by this label Secrets are watched and found.',
+    },
+  ],
+  [ITEM_VERSION]: [
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning: 'Version of the first item that the content is from.',
+    },
+  ],
+  [DIGEST]: [
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning:
+        'Keyed digest of type, keys and values; it tells whether content changed, not to what.',
+    },
+  ],
+  [OWNER]: [
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning: 'Whose the Secret is, with a proof that only this installation can make.',
+    },
+  ],
+  [APPLIED]: [
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning:
+        'Names of the labels and annotations that were put there at the wish of the resource.',
+    },
+  ],
+  [INSTANCE]: [
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning: 'Name of the installation (INSTANCE) that serves the Secret.',
+    },
+  ],
+  [RESTART]: [
+    {
+      what: 'annotation',
+      on: 'Secret',
+      by: 'Keyferry',
+      meaning: 'The restart that is owed for the content, while it is owed.',
+    },
+  ],
+  [INCUMBENT_FINALIZER]: [
+    {
+      what: 'finalizer',
+      on: 'OnePasswordItem and workloads',
+      by: 'Keyferry',
+      meaning: 'Of 1Password’s own operator; taken off wherever it is met, never put on.',
+    },
+  ],
+}
+
 const OWN_PREFIXES = ['keyferry.dev/', 'operator.1password.io/']
 
 /** Whether Keyferry or the incumbent gives `name` its meaning. */

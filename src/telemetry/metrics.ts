@@ -61,6 +61,19 @@ export interface ResourceState {
 /** Conditions that are counted, also while no resource has them. */
 const CONDITIONS = ['Stale', 'Stalled', 'Restarting']
 
+const HELP = {
+  runs: 'Looks at one resource: settled or recheck for reason Synced, else retry (may pass by itself) or blocked.',
+  secretWrites: 'Secrets written: create, replace, recreate, delete.',
+  restartsGivenUp: 'Workloads that cannot be restarted; an Event on each says why.',
+  connect: 'Answers of the Connect server; status 0 is a failed connection.',
+  kubernetes: 'Answers of the Kubernetes API server.',
+  connectUp: 'Whether the last poll could list the vaults; 0 on a replica that does not work.',
+  lastPoll: 'When the last poll ended that could list the vaults; 0 before the first.',
+  leader: 'Whether the replica works: it holds the Lease, or that of a shard, or needs none.',
+  shardsHeld: 'Shards that the replica works; 1 or 0 where the work is not divided.',
+  differences: 'Secrets by what shadow mode (DRY_RUN) would do about them now.',
+} as const
+
 /** A registry of its own, so that tests can have several. */
 export function createMetrics(gauges: Gauges): Metrics {
   const registry = new prom.Registry()
@@ -82,37 +95,26 @@ export function createMetrics(gauges: Gauges): Metrics {
   let states: readonly ResourceState[] = []
   addResourceGauges(registers, () => states)
   return {
-    runs: counter('runs_total', 'Runs for a resource, by result and reason.', ['result', 'reason']),
-    secretWrites: counter('secret_writes_total', 'Secrets written.', ['kind']),
+    runs: counter('runs_total', HELP.runs, ['result', 'reason']),
+    secretWrites: counter('secret_writes_total', HELP.secretWrites, ['kind']),
     repairs: counter('repairs_total', 'Secrets put back after somebody changed or deleted them.'),
     restarts: counter('restarts_total', 'Rollouts started.', ['kind']),
-    restartsGivenUp: counter('restarts_given_up_total', 'Workloads that cannot be restarted.', [
-      'kind',
-    ]),
-    connectRequests: counter('connect_requests_total', 'Answers of the Connect server.', [
-      'operation',
-      'status',
-    ]),
-    kubeRequests: counter('kubernetes_requests_total', 'Answers of the API server.', [
-      'method',
-      'status',
-    ]),
+    restartsGivenUp: counter('restarts_given_up_total', HELP.restartsGivenUp, ['kind']),
+    connectRequests: counter('connect_requests_total', HELP.connect, ['operation', 'status']),
+    kubeRequests: counter('kubernetes_requests_total', HELP.kubernetes, ['method', 'status']),
     pollSeconds: new prom.Histogram({
       name: 'keyferry_poll_seconds',
-      help: 'Duration of a poll.',
+      help: 'How long polls take.',
       buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60],
       registers,
     }),
-    pollInterval: gauge('poll_interval_seconds', 'Time between two polls, as set.'),
-    connectUp: gauge('connect_up', 'Whether the last poll could list the vaults.'),
-    lastPoll: gauge(
-      'last_poll_timestamp_seconds',
-      'When the last poll ended that could list the vaults.',
-    ),
-    leader: gauge('leader', 'Whether this process works: one of several replicas does.'),
-    shardsHeld: gauge('shards_held', 'Shards that this process works.'),
-    shards: gauge('shards', 'Shards that the work is divided into.'),
-    differences: gauge('shadow_differences', 'Secrets by what shadow mode would do.', ['kind']),
+    pollInterval: gauge('poll_interval_seconds', 'POLLING_INTERVAL.'),
+    connectUp: gauge('connect_up', HELP.connectUp),
+    lastPoll: gauge('last_poll_timestamp_seconds', HELP.lastPoll),
+    leader: gauge('leader', HELP.leader),
+    shardsHeld: gauge('shards_held', HELP.shardsHeld),
+    shards: gauge('shards', 'SHARDS: what the held ones of all replicas add up to.'),
+    differences: gauge('shadow_differences', HELP.differences, ['kind']),
     print() {
       // Once for all gauges: with thousands of resources that is most of a page's cost.
       states = [...gauges.resources()]
@@ -139,29 +141,37 @@ function addResourceGauges(registers: prom.Registry[], all: Gauges['resources'])
         given.collect(this)
       },
     })
-  gauge('resources', 'Resources, by status and reason of their Ready condition.', {
+  gauge('resources', 'OnePasswordItems by status and reason of their condition Ready.', {
     labelNames: ['ready', 'reason'],
     collect(resources) {
       for (const { ready, reason } of all()) resources.inc({ ready, reason })
     },
   })
-  gauge('resource_conditions', 'Resources that have a condition besides Ready, by its type.', {
-    labelNames: ['type'],
-    collect(counts) {
-      for (const type of CONDITIONS) counts.set({ type }, 0)
-      for (const { conditions } of all()) {
-        for (const type of conditions) if (CONDITIONS.includes(type)) counts.inc({ type })
-      }
+  gauge(
+    'resource_conditions',
+    'OnePasswordItems with condition Stale (items cannot be read for over 2 min), Stalled (a person is needed) or Restarting (workloads run with old values).',
+    {
+      labelNames: ['type'],
+      collect(counts) {
+        for (const type of CONDITIONS) counts.set({ type }, 0)
+        for (const { conditions } of all()) {
+          for (const type of conditions) if (CONDITIONS.includes(type)) counts.inc({ type })
+        }
+      },
     },
-  })
+  )
   // Prometheus puts the operator's own namespace under `namespace`.
-  gauge('item_expiry_timestamp_seconds', 'When the first item of a resource expires.', {
-    labelNames: ['resource_namespace', 'resource'],
-    collect(times) {
-      for (const { namespace, name, expires } of all()) {
-        if (expires !== undefined)
-          times.set({ resource_namespace: namespace, resource: name }, expires)
-      }
+  gauge(
+    'item_expiry_timestamp_seconds',
+    'When the first item of a resource expires; only of those whose items say so.',
+    {
+      labelNames: ['resource_namespace', 'resource'],
+      collect(times) {
+        for (const { namespace, name, expires } of all()) {
+          if (expires !== undefined)
+            times.set({ resource_namespace: namespace, resource: name }, expires)
+        }
+      },
     },
-  })
+  )
 }

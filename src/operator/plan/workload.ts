@@ -56,7 +56,8 @@ export interface Workload extends Tracked {
   readonly held: 'paused' | 'OnDelete' | 'partition' | undefined
 }
 
-const TEMPLATE_PREFIX = 'keyferry.dev/secret-'
+/** Annotation of a template by whose change it restarts, but for the hash of the Secret's name. */
+export const TEMPLATE_PREFIX = 'keyferry.dev/secret-'
 
 /**
  * The template annotation that carries the digest of a Secret. A hash of the name, because a name

@@ -15,20 +15,20 @@ export function createMetrics(store: Store): Metrics {
   collectDefaultMetrics({ register: registry })
   const requests = new Counter({
     name: 'keyferry_connect_requests_total',
-    help: 'Answers by operation and HTTP status',
+    help: 'Answers by operation and HTTP status.',
     labelNames: ['operation', 'status'],
     registers: [registry],
   })
   const seconds = new Histogram({
     name: 'keyferry_connect_request_seconds',
-    help: 'Time from the arrival of a request to the end of its answer',
+    help: 'Time from the arrival of a request to the end of its answer.',
     labelNames: ['operation'],
     buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
     registers: [registry],
   })
   const writable = new Gauge({
     name: 'keyferry_connect_store_writable',
-    help: '1 while the store accepts writes',
+    help: '1 while the store accepts writes.',
     registers: [],
     collect() {
       this.set(store.writeState() === 'ok' ? 1 : 0)

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { createMetrics, type ResourceState } from '../../../src/telemetry/metrics.ts'
 
@@ -95,12 +94,4 @@ test('every metric of the program has a help text and its prefix', async () => {
   expect(own.length).toBeGreaterThan(8)
   for (const name of own) expect(text).toMatch(new RegExp(`^# HELP ${name} [A-Z].*\\.$`, 'm'))
   expect(own.every((name) => name.startsWith('keyferry_'))).toBe(true)
-})
-
-test('the page about monitoring names every metric of the operator and no other', async () => {
-  const text = await createMetrics(idle).print()
-  const names = [...text.matchAll(/^# TYPE (keyferry_\S+)/gm)].map(([, name = '']) => name)
-  const page = await readFile('docs/monitoring.md', 'utf8')
-  const rows = [...page.matchAll(/^\| `(keyferry_\w+)`/gm)].map(([, name = '']) => name)
-  expect(rows.toSorted()).toEqual(names.toSorted())
 })
