@@ -3,9 +3,12 @@
  */
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml'
 import { NOTICES, REASONS } from '../src/operator/reasons.ts'
 import { commandsPage } from './command-docs.ts'
+import { CONTENTS } from './contents.ts'
+import { pictures } from './pictures.ts'
 import { annotationsPage, decisionsPage, metricsPage } from './reference-docs.ts'
 import { rulePages } from './rule-docs.ts'
 import { flagOf, SETTINGS, type SettingInfo, type SettingKind } from '../src/settings/settings.ts'
@@ -15,6 +18,7 @@ const MADE = '<!-- Made from the code by `npm run docs`; edit the code instead. 
 /** The generated pages, by path. */
 export async function pages(): Promise<Readonly<Record<string, string>>> {
   return {
+    'docs/README.md': MADE + contentsPage(),
     'docs/settings.md': MADE + settingsPage(),
     'docs/reasons.md': MADE + reasonsPage(),
     'docs/annotations.md': MADE + annotationsPage(),
@@ -22,6 +26,7 @@ export async function pages(): Promise<Readonly<Record<string, string>>> {
     'docs/commands.md': MADE + (await commandsPage()),
     'docs/decisions/README.md': MADE + decisionsPage(),
     ...Object.fromEntries(Object.entries(rulePages()).map(([page, text]) => [page, MADE + text])),
+    ...pictures(),
     'charts/keyferry/README.md': MADE + chartPage(),
     // Helm reads no file outside of the chart.
     'charts/keyferry/files/admission-policy.yaml': read('deploy/base/admission-policy.yaml'),
@@ -32,6 +37,24 @@ export async function pages(): Promise<Readonly<Record<string, string>>> {
       read('charts/keyferry/files/alerts.yaml').replaceAll(/^/gm, '  ').trimEnd() +
       '\n',
   }
+}
+
+function contentsPage(): string {
+  const parts = CONTENTS.flatMap(({ title, pages: listed }) => [
+    `## ${title}`,
+    '',
+    ...listed.map((page) => `- [${page.title}](${path.relative('docs', page.path)}): ${page.says}`),
+    '',
+  ])
+  return [
+    '# Keyferry',
+    '',
+    'Keyferry ferries 1Password items to Kubernetes Secrets and restarts the workloads that use them when a value changes. `npm run docs:site` makes a site of these pages, with a search, in `site/`.',
+    '',
+    '![A OnePasswordItem names an item; Keyferry reads it, writes the Secret and restarts the workloads that use it](images/concepts-flow.svg)',
+    '',
+    ...parts,
+  ].join('\n')
 }
 
 function settingsPage(): string {
@@ -188,5 +211,5 @@ function valueRows(map: YAMLMap, above: string): string[] {
 const OPAQUE = new Set(['podSecurityContext', 'securityContext', 'resources'])
 
 if (import.meta.main) {
-  for (const [path, text] of Object.entries(await pages())) await writeFile(path, text)
+  for (const [file, text] of Object.entries(await pages())) await writeFile(file, text)
 }
