@@ -129,9 +129,14 @@ type Told = { readonly meaning: string; readonly remedy: string }
 
 function tableOf(reasons: readonly (readonly [string, Told])[]): readonly string[] {
   const rows = reasons.map(
-    ([name, { meaning, remedy }]) => `| \`${name}\` | ${meaning} | ${remedy} |`,
+    ([name, { meaning, remedy }]) => `| \`${name}\` | ${plain(meaning)} | ${plain(remedy)} |`,
   )
   return ['| reason | meaning | remedy |', '| --- | --- | --- |', ...rows, '']
+}
+
+/** Text in which GitHub would take `<vault>` for an element, and show nothing. */
+function plain(text: string): string {
+  return text.replaceAll('<', '&lt;')
 }
 
 function reasonsPage(): string {
@@ -199,8 +204,8 @@ function valueRows(map: YAMLMap, above: string): string[] {
       value.flow !== true &&
       !OPAQUE.has(String(key.value))
     if (!isBranch) {
-      const plain = JSON.stringify(isNode(value) ? value.toJSON() : null)
-      return [`| \`${name}\` | \`${plain}\` | ${text} |`]
+      const json = JSON.stringify(isNode(value) ? value.toJSON() : null)
+      return [`| \`${name}\` | \`${json}\` | ${text} |`]
     }
     const own = text === '' ? [] : [`| **\`${name}\`** | | ${text} |`]
     return [...own, ...valueRows(value, `${name}.`)]
