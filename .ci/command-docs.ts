@@ -72,7 +72,7 @@ function usagePart(command: Command): string[] {
   const rows = [...args, ...own.map(optionRow)]
   const table = ['| argument or option | meaning | default |', '| --- | --- | --- |', ...rows, '']
   return [
-    '```console',
+    '```text',
     `${pathOf(command)} ${command.usage()}`.replace(' [options] [command]', ' [options]'),
     '```',
     '',

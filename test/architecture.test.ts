@@ -4,7 +4,6 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { pages } from '../.ci/docs.ts'
@@ -21,6 +20,7 @@ describe('documentation', () => {
     expect(read(file)).toBe(text)
   })
 
+  // Links are followed by test/unit/docs/links.test.ts.
   test('names no file that is not there', () => {
     const named = [
       'README.md',
@@ -28,15 +28,8 @@ describe('documentation', () => {
       'SECURITY.md',
       ...globSync('docs/**/*.md'),
     ].flatMap((page) => {
-      const text = read(page)
-      const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, target = '']) =>
-        path.normalize(path.join(path.dirname(page), target)),
-      )
-      const code = [...text.matchAll(/`((?:src|test|crds|charts|deploy|docs|\.ci)\/[\w./-]*\w)`/g)]
-      return [...links, ...code.map(([, target = '']) => target)].map((target) => ({
-        page,
-        target,
-      }))
+      const code = /`((?:src|test|crds|charts|deploy|docs|\.ci)\/[\w./-]*\w)`/g
+      return [...read(page).matchAll(code)].map(([, target = '']) => ({ page, target }))
     })
     expect(named.filter(({ target }) => !existsSync(target))).toEqual([])
     expect(named.length).toBeGreaterThan(20)

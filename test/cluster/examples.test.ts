@@ -4,8 +4,10 @@
 import { readFileSync } from 'node:fs'
 import { beforeAll, expect, inject, test } from 'vitest'
 import { parse } from 'yaml'
+import { objectPath } from '../../src/kube/resource.ts'
 import { condition, isReady, type KubeObject, readCrd, textsOf } from '../support/cluster.ts'
-import { eventually } from '../support/eventually.ts'
+import { blocksOf, manifestsIn, PAGES, showsMistakes } from '../support/documents.ts'
+import { eventually, timeout } from '../support/eventually.ts'
 import { run } from '../support/processes.ts'
 import { setStage, type Stage } from '../support/stage.ts'
 
@@ -98,4 +100,41 @@ test('every member of the resource has an example', async () => {
   )
   const all = [...Object.keys(properties), ...Object.keys(properties.spec.properties)]
   expect(all.filter((member) => member !== 'status' && !shown.has(member))).toEqual([])
+})
+
+/** How the kinds that the documentation shows are called in paths. */
+const PLURALS: Readonly<Record<string, string>> = {
+  Deployment: 'deployments',
+  Ingress: 'ingresses',
+  OnePasswordItem: 'onepassworditems',
+  Pod: 'pods',
+  ServiceAccount: 'serviceaccounts',
+}
+const documented = PAGES.filter((page) => !showsMistakes(page))
+  .flatMap(blocksOf)
+  .flatMap((block) =>
+    manifestsIn(block).map((manifest) => {
+      const { kind, metadata } = manifest
+      return [`${kind} ${metadata.name} of ${block.page}`, manifest] as const
+    }),
+  )
+
+test.each(documented)('the API server would take %s', async (_, manifest) => {
+  const { cluster } = stage
+  const { kind, apiVersion, metadata } = manifest
+  const [version = '', group = ''] = apiVersion.split('/').toReversed()
+  const resource = { group, version, plural: PLURALS[kind] ?? `plural of ${kind}`, kind }
+  const { namespace } = cluster
+  const body = { ...manifest, metadata: { ...metadata, namespace } }
+  const answer = await cluster.rest.send(
+    {
+      method: 'PATCH',
+      patch: 'apply',
+      path: objectPath(resource, { namespace, name: metadata.name }),
+      query: { fieldManager: 'tests', force: true, dryRun: 'All', fieldValidation: 'Strict' },
+      body,
+    },
+    timeout(20_000),
+  )
+  expect(answer).toMatchObject({ kind, metadata: { name: metadata.name } })
 })
