@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { outsideOf } from '../../../.ci/site.ts'
 import { pathOnSite, SITE_PAGES } from '../../../docs/.vitepress/pages.ts'
 import { anchorsOf, linksOf } from '../../support/documents.ts'
@@ -17,8 +17,8 @@ beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-site-'))
   // Dead links, and what is fetched from elsewhere, end it.
   await promisify(execFile)(process.execPath, ['.ci/site.ts', '--out', folder])
-  return () => rm(folder, { recursive: true })
-})
+}, 300_000)
+afterAll(() => rm(folder, { recursive: true, force: true }))
 
 test('it has every page, with the pictures and a search', async () => {
   for (const source of SITE_PAGES) expect(await page(source)).toContain('<h1')
