@@ -27,6 +27,9 @@ export default defineConfig({
     html: false,
     anchor: { slugify: slugOf },
     config(md) {
+      md.core.ruler.before('block', 'no-comments', (state) => {
+        state.src = state.src.replaceAll(/^<!--.*-->$/gm, '')
+      })
       md.core.ruler.push('links-to-site', ({ tokens, env }) => linksToSite(tokens, env))
       // Braces are no templates here.
       const { code_inline: code } = md.renderer.rules

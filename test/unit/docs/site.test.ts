@@ -20,8 +20,11 @@ beforeAll(async () => {
 }, 300_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-test('it has every page, with the pictures and a search', async () => {
-  for (const source of SITE_PAGES) expect(await page(source)).toContain('<h1')
+test('it has every page, with the pictures and a search, and no comment for authors', async () => {
+  for (const source of SITE_PAGES) {
+    expect(await page(source)).toContain('<h1')
+    expect(await page(source)).not.toContain('&lt;!--')
+  }
   expect(globSync('assets/*.svg', { cwd: folder }).length).toBeGreaterThan(3)
   expect(globSync('assets/chunks/*localSearchIndex*', { cwd: folder }).length).toBeGreaterThan(0)
 })
