@@ -33,9 +33,9 @@ export default defineConfig({
       md.core.ruler.push('links-to-site', ({ tokens, env }) => linksToSite(tokens, env))
       // Braces are no templates here.
       const { code_inline: code } = md.renderer.rules
-      md.renderer.rules.code_inline = (tokens, n, options, env, self) => {
+      md.renderer.rules.code_inline = (tokens, n, ...rest) => {
         tokens[n]?.attrSet('v-pre', '')
-        return code?.(tokens, n, options, env, self) ?? ''
+        return code?.(tokens, n, ...rest) ?? ''
       }
     },
   },

@@ -11,6 +11,7 @@ import {
   render,
   SecretValue,
 } from '../../../src/library/plan.ts'
+import { parseVaultPolicy } from '../../../src/operator/vault-policy.ts'
 import { readImport } from '../../../src/server/admin/formats.ts'
 import { validate } from '../../../src/tools/validate/validate.ts'
 import {
@@ -48,6 +49,26 @@ describe('samples', () => {
     const { findings, objects } = validate([{ name, text }])
     expect(findings).toEqual([])
     expect(objects).toBeGreaterThan(0)
+  })
+})
+
+describe('files that Keyferry reads', () => {
+  const yaml = of('yaml')
+  const imports = yaml.filter(([, { text }]) => text.startsWith('vault: '))
+  const policies = yaml.filter(([, { text }]) => text.startsWith('mode: '))
+
+  test('are shown', () => {
+    expect([imports.length, policies.length]).toEqual([8, 1])
+  })
+
+  test.each(imports)('keyferry connect import reads %s', (_, { text }) => {
+    const { vaults, filesWithoutContent } = readImport(text, undefined)
+    expect(vaults.flatMap((vault) => vault.items).length).toBeGreaterThan(0)
+    expect(filesWithoutContent).toEqual([])
+  })
+
+  test.each(policies)('the operator reads the vault policy %s', (_, { text }) => {
+    expect(() => parseVaultPolicy(text)).not.toThrow()
   })
 })
 
