@@ -263,13 +263,13 @@ const DIAGRAMS: Readonly<Record<string, Diagram>> = {
         kind: 'ours',
       },
       {
-        at: [470, 60, 160, 90],
+        at: [460, 60, 160, 90],
         title: 'src/operator/plan',
         lines: ['pure:', 'Snapshot → Plan'],
         kind: 'ours',
       },
       {
-        at: [690, 60, 150, 90],
+        at: [670, 60, 170, 90],
         title: 'src/operator/write',
         lines: ['Secret → status', '→ Events'],
         kind: 'ours',
@@ -308,12 +308,12 @@ const DIAGRAMS: Readonly<Record<string, Diagram>> = {
     arrows: [
       arrow([170, 60], [240, 90]),
       arrow([170, 150], [240, 120]),
-      arrow([410, 105], [470, 105]),
-      arrow([630, 105], [690, 105]),
+      arrow([410, 105], [460, 105]),
+      arrow([620, 105], [670, 105]),
       {
         points: [
-          [550, 60],
-          [550, 30],
+          [540, 60],
+          [540, 30],
           [325, 30],
           [325, 60],
         ],
@@ -323,8 +323,8 @@ const DIAGRAMS: Readonly<Record<string, Diagram>> = {
       },
       {
         points: [
-          [765, 150],
-          [765, 175],
+          [755, 150],
+          [755, 175],
           [325, 175],
           [325, 200],
         ],
