@@ -87,6 +87,8 @@ function kindOf(kind: SettingKind): string {
       return 'true or false'
     case 'address':
       return 'host:port, :port or off'
+    case 'loopback':
+      return '127.0.0.1:port, [::1]:port, :port or off'
     case 'choice':
       return kind.of.join(', ')
     case 'number':

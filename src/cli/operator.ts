@@ -1,10 +1,14 @@
 import { Command } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
-import { type Phase, startOperator } from '../operator/run.ts'
+import { systemClock } from '../kube/clock.ts'
+import { type Operator, type Phase, startOperator } from '../operator/run.ts'
 import { loadSettings } from '../settings/load.ts'
 import { ownCrd } from './crd.ts'
-import { SETTINGS, type SettingKey } from '../settings/settings.ts'
-import { createLog } from '../telemetry/log.ts'
+import { SETTINGS, type SettingKey, type Settings } from '../settings/settings.ts'
+import { createJournal, type Journal } from '../status/journal.ts'
+import { serveStatus } from '../status/server.ts'
+import { createSite } from '../status/site.ts'
+import { createLog, type Logger } from '../telemetry/log.ts'
 import { type Page, plain, servePages } from '../telemetry/http.ts'
 import { addSettings, flagsOf, readCa } from './setting-flags.ts'
 
@@ -28,8 +32,10 @@ async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
   const stop = new AbortController()
   const connectCa = readCa(settings)
   const { version } = packageJson
+  // Nobody would read it without the page.
+  const journal = settings.statusAddress && createJournal(systemClock)
   const operator = await startOperator(
-    { settings, log, version, connectCa, crd: ownCrd() },
+    { settings, log, version, connectCa, crd: ownCrd(), witness: journal?.witness },
     stop.signal,
   )
   // It may fail while the pages are being opened; it is awaited below.
@@ -47,6 +53,7 @@ async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
   }
   if (settings.metricsAddress) await servePages(settings.metricsAddress, pages, stop.signal)
   if (settings.probeAddress) await servePages(settings.probeAddress, probes, stop.signal)
+  if (journal) await serveStatusPage({ operator, journal, settings, log }, stop.signal)
   const scope = settings.watchNamespaces?.join(',') ?? 'all namespaces'
   log.info({ version, scope, connect: new URL(settings.connectHost).origin }, 'operator starts')
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -63,6 +70,31 @@ async function run(flags: Partial<Record<SettingKey, string>>): Promise<void> {
   }
   // Keys that were to be looked at again later have left their timers behind.
   process.exit(0)
+}
+
+interface Watched {
+  readonly operator: Operator
+  readonly journal: Journal
+  readonly settings: Settings
+  readonly log: Logger
+}
+
+/** An address that is taken is no reason not to work: the page is a comfort. */
+async function serveStatusPage({ log, ...watched }: Watched, signal: AbortSignal): Promise<void> {
+  const { operator, settings } = watched
+  const { statusAddress, instance } = settings
+  if (statusAddress === undefined) return
+  const site = createSite({
+    ...watched,
+    version: packageJson.version,
+    installation: `${operator.namespace}/${instance}`,
+    clock: systemClock,
+  })
+  try {
+    await serveStatus(statusAddress, site, signal)
+  } catch (error) {
+    log.warn({ error }, 'the status page is not served')
+  }
 }
 
 /** A standby is ready, too: else a rollout with several replicas would never end. */

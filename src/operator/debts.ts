@@ -56,7 +56,7 @@ export interface DebtDeps {
   readonly rollouts: KeyedQueue
   /** For the claim of a Secret whose debt was closed. */
   readonly enqueue: (claimKey: string, priority: Priority) => void
-  readonly onGiveUp: (workload: Workload, why: string) => void
+  readonly onGiveUp: (workload: Workload, why: string, secret: string) => void
   /** Called when a debt could not be written yet. */
   readonly onFailure: (key: string, error: unknown) => void
 }
@@ -193,7 +193,7 @@ async function giveUp(
   if (written === undefined) return { kind: 'after', ms: PASSING_MS }
   views.secrets.observe(written.meta)
   for (const { workload, why } of hopeless) {
-    onGiveUp(workload, why)
+    onGiveUp(workload, why, secret.name)
     const note = `Not restarted for the new content of Secret ${secret.name}: ${why}.`
     await events.emit(
       { ...regarding(workload), occasion: debt.digest },

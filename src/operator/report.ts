@@ -22,13 +22,25 @@ export interface Reporter {
   pollWith(pod: PodEvents): (ms: number, error: KeyferryError | undefined) => void
   readonly difference: OnDifference
   restart(workload: Workload, secrets: readonly string[]): void
-  giveUp(workload: Workload, why: string): void
+  giveUp(workload: Workload, why: string, secret: string): void
   restartFailure(key: string, error: unknown): void
   releaseFailure(key: string, error: unknown): void
   crash(key: string, error: unknown): void
   eventFailure(error: unknown): void
   tokenFailure(error: KeyferryError): void
   onPolicyFailure(error: KeyferryError): void
+}
+
+/** Who is told of what the operator does, besides log and metrics. */
+export interface Witness {
+  /** A run for a claim ended. */
+  outcome(seen: Snapshot, plan: Plan): void
+  /** A workload was restarted for these Secrets of its namespace. */
+  restart(workload: Workload, secrets: readonly string[]): void
+  /** A workload cannot be restarted for that Secret of its namespace. */
+  giveUp(workload: Workload, why: string, secret: string): void
+  /** A poll of so many milliseconds ended; `error` undefined is success. */
+  poll(ms: number, error: KeyferryError | undefined): void
 }
 
 /** What Events about the operator itself need. */
@@ -39,10 +51,19 @@ export interface PodEvents {
 }
 
 /** A reporter over a log and metrics. */
-export function createReporter(log: Logger, metrics: Metrics): Reporter {
+export function createReporter(log: Logger, metrics: Metrics, witness?: Witness): Reporter {
   return {
-    outcome: (seen, plan) => tellOutcome(log, metrics, { seen, plan }),
-    pollWith: (pod) => createPollReporter(log, metrics, pod),
+    outcome(seen, plan) {
+      tellOutcome(log, metrics, { seen, plan })
+      witness?.outcome(seen, plan)
+    },
+    pollWith(pod) {
+      const tell = createPollReporter(log, metrics, pod)
+      return (ms, error) => {
+        tell(ms, error)
+        witness?.poll(ms, error)
+      }
+    },
     difference(resource, before, after) {
       if (before) metrics.differences.dec({ kind: before.kind })
       if (after === undefined) return
@@ -54,11 +75,13 @@ export function createReporter(log: Logger, metrics: Metrics): Reporter {
       metrics.restarts.inc({ kind: workload.kind })
       const { namespace } = workload
       log.info({ namespace, workload: workloadName(workload), secrets }, 'workload restarted')
+      witness?.restart(workload, secrets)
     },
-    giveUp(workload, why) {
+    giveUp(workload, why, secret) {
       metrics.restartsGivenUp.inc({ kind: workload.kind })
       const { namespace } = workload
       log.warn({ namespace, workload: workloadName(workload), why }, 'workload cannot be restarted')
+      witness?.giveUp(workload, why, secret)
     },
     restartFailure: (key, error) =>
       log.warn({ key, error }, 'a restart cannot be made or noted yet; it is tried again'),

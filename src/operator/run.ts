@@ -26,7 +26,7 @@ import { type Claim, conditionOf } from './item.ts'
 import { WORKLOAD_RESOURCES, type WorkloadKind } from './plan/workload.ts'
 import { openPolicyFile, type PolicyFile } from './policy-file.ts'
 import { QUEUES, type Queues } from './queues.ts'
-import { createReporter, type Reporter } from './report.ts'
+import { createReporter, type Reporter, type Witness } from './report.ts'
 import { requireSchema } from './schema.ts'
 import { workInTerms } from './terms.ts'
 
@@ -39,6 +39,8 @@ export interface OperatorInput {
   readonly connectCa: string | undefined
   /** The CustomResourceDefinition that this program is made for. */
   readonly crd: Crd
+  /** Told of what is done, where somebody wants to know. */
+  readonly witness?: Witness | undefined
 }
 
 /**
@@ -47,10 +49,18 @@ export interface OperatorInput {
  */
 export type Phase = 'starting' | 'standby' | 'working'
 
-/** A running operator, as probes and metrics see it. */
+/** A running operator, as probes, metrics and the status page see it. */
 export interface Operator {
   readonly metrics: Metrics
   readonly phase: () => Phase
+  /** Shards that this process works. */
+  readonly shards: () => number
+  /** Keys that wait for a worker, by queue. */
+  readonly waiting: () => Readonly<Record<string, number>>
+  /** The caches that it decides on, and nobody else may fill. */
+  readonly views: Views
+  /** The operator's own namespace. */
+  readonly namespace: string
   /** Resolves when the operator has ended; rejects when it had to. */
   readonly ended: Promise<void>
 }
@@ -103,7 +113,7 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     metrics.restartsGivenUp.inc({ kind }, 0)
   }
   const access = loadAccess(settings.kubeconfig)
-  const report = createReporter(log, metrics)
+  const report = createReporter(log, metrics, input.witness)
   const rest = createRest({
     access,
     clock,
@@ -111,7 +121,9 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     onAnswer: (method, status) => metrics.kubeRequests.inc({ method, status }),
   })
   let phase: Phase = 'starting'
+  let held = 0
   const holds = (shards: number) => {
+    held = shards
     phase = shards > 0 ? 'working' : 'standby'
     metrics.leader.set(shards > 0 ? 1 : 0)
     metrics.shardsHeld.set(shards)
@@ -133,7 +145,15 @@ export async function startOperator(input: OperatorInput, signal: AbortSignal): 
     selector: readSelector(settings),
     namespace: ownNamespace(settings, access),
   }
-  return { metrics, phase: () => phase, ended: runOperator(parts, signal) }
+  return {
+    metrics,
+    phase: () => phase,
+    shards: () => held,
+    waiting: () => waitingIn(queues),
+    views,
+    namespace: parts.namespace,
+    ended: runOperator(parts, signal),
+  }
 }
 
 /** Keys that wait, by queue. */

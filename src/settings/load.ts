@@ -62,6 +62,7 @@ export function loadSettings(
     logFormat: read.choice('logFormat', LOG_FORMATS),
     metricsAddress: read.address('metricsAddress'),
     probeAddress: read.address('probeAddress'),
+    statusAddress: read.loopback('statusAddress'),
     kubeconfig: flags.kubeconfig || undefined,
     ownNamespace: text('ownNamespace'),
     podName: text('podName'),
@@ -82,6 +83,8 @@ function readShards(read: ReturnType<typeof createReader>, leaderElection: boole
     retry: 'on-change',
   })
 }
+
+const LOOPBACK = ['127.0.0.1', '::1']
 
 function createReader(text: (key: SettingKey) => string | undefined) {
   const list = (key: KeyOf<'list'>) =>
@@ -116,11 +119,16 @@ function createReader(text: (key: SettingKey) => string | undefined) {
       return value
     },
     address(key: KeyOf<'address'>): Address | undefined {
-      const value = text(key) ?? 'off'
-      if (value === 'off' || value === '0') return undefined
-      const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(value) ?? []
-      if (port === '' || Number(port) > 65_535) throw invalid(key, 'host:port, :port or off')
-      return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
+      return addressOf(text(key), () => invalid(key, 'host:port, :port or off'))
+    },
+    /** What is not guarded by a password must not be bound to the network by a typing error. */
+    loopback(key: KeyOf<'loopback'>): Address | undefined {
+      const failure = () => invalid(key, '127.0.0.1:port, [::1]:port, :port or off')
+      const address = addressOf(text(key), failure)
+      if (address === undefined) return undefined
+      const host = address.host || '127.0.0.1'
+      if (!LOOPBACK.includes(host)) throw failure()
+      return { ...address, host }
     },
     /** A typing error must not widen the scope to all namespaces. */
     namespaces(key: KeyOf<'list'>): readonly string[] | undefined {
@@ -132,6 +140,15 @@ function createReader(text: (key: SettingKey) => string | undefined) {
       throw invalid(key, 'names of namespaces separated by commas, or * for all')
     },
   }
+}
+
+/** @throws what `failure` makes */
+function addressOf(value = 'off', failure: () => KeyferryError): Address | undefined {
+  // YAML may take `off` for a boolean.
+  if (['off', 'false', '0'].includes(value)) return undefined
+  const [, host = '', port = ''] = /^(.*):(\d{1,5})$/.exec(value) ?? []
+  if (port === '' || Number(port) > 65_535) throw failure()
+  return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
 }
 
 /** A boolean as the incumbent takes it; undefined for anything else. */

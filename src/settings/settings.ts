@@ -29,6 +29,8 @@ export interface Settings {
   /** Undefined: not served. */
   readonly metricsAddress: Address | undefined
   readonly probeAddress: Address | undefined
+  /** Of this machine alone: Kubernetes' own rights guard the way there. */
+  readonly statusAddress: Address | undefined
   readonly kubeconfig: string | undefined
   /** Namespace of the operator itself; undefined: that of the ServiceAccount or kubeconfig. */
   readonly ownNamespace: string | undefined
@@ -67,6 +69,8 @@ export type SettingKind =
   | { readonly type: 'boolean' }
   | { readonly type: 'choice'; readonly of: readonly string[] }
   | { readonly type: 'address' }
+  /** An address that only this machine, or this pod, can reach. */
+  | { readonly type: 'loopback' }
   | NumberKind
 
 /** A number between bounds; `unit` is what the text counts in. */
@@ -207,6 +211,12 @@ export const SETTINGS = {
     kind: { type: 'address' },
     fallback: ':8081',
     help: 'where /healthz and /readyz are served; off: nowhere',
+  },
+  statusAddress: {
+    name: 'STATUS_ADDRESS',
+    kind: { type: 'loopback' },
+    fallback: '127.0.0.1:8082',
+    help: 'where the status page is served, for keyferry status and kubectl port-forward; off: nowhere',
   },
   kubeconfig: {
     name: 'KUBECONFIG',

@@ -1,4 +1,4 @@
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { KeyferryError } from '../errors.ts'
 
 /** A page: status, content type and text. */
@@ -28,14 +28,28 @@ export async function servePages(
   pages: Pages,
   signal: AbortSignal,
 ): Promise<{ readonly port: number }> {
-  const { host, port } = address
-  const server = createServer(
-    { requestTimeout: 10_000, headersTimeout: 5_000 },
-    (request, response) => {
-      void answer(pages, request.method ?? '', request.url ?? '', response)
-    },
-  )
+  const server = createServer(PATIENCE, (request, response) => {
+    void answer(pages, request.method ?? '', request.url ?? '', response)
+  })
   server.maxConnections = 256
+  return listen(server, { ...address, settings: 'METRICS_ADDRESS or PROBE_ADDRESS' }, signal)
+}
+
+/** Milliseconds for which a client may take to ask. */
+export const PATIENCE = { requestTimeout: 10_000, headersTimeout: 5_000 }
+
+/**
+ * Lets a server listen until `signal` aborts.
+ *
+ * @param address `settings` names what it can be changed with
+ * @throws KeyferryError SETTING_INVALID when the address cannot be listened on
+ */
+export async function listen(
+  server: Server,
+  address: { readonly host: string; readonly port: number; readonly settings: string },
+  signal: AbortSignal,
+): Promise<{ readonly port: number }> {
+  const { host, port, settings } = address
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   // Stays: an error later on, such as of a connection that cannot be accepted, ends nothing.
   server.on('error', reject)
@@ -44,7 +58,7 @@ export async function servePages(
   await promise.catch((cause: unknown) => {
     throw new KeyferryError('SETTING_INVALID', {
       message: `cannot listen on ${host}:${port} (${(cause as { code?: string }).code})`,
-      remedy: 'Choose another address with METRICS_ADDRESS or PROBE_ADDRESS, or off.',
+      remedy: `Choose another address with ${settings}, or off.`,
       retry: 'on-change',
     })
   })

@@ -17,6 +17,8 @@ export interface OperatorProcess extends Daemon {
   probe(page: '/healthz' | '/readyz'): Promise<string>
   /** Its metrics, as text. */
   metrics(): Promise<string>
+  /** Origin of its status page. */
+  readonly page: string
   logs(): Promise<string>
 }
 
@@ -32,7 +34,7 @@ export async function startOperator(options: {
   readonly ready?: boolean
 }): Promise<OperatorProcess> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-operator-'))
-  const [probe, metrics] = [await freePort(), await freePort()]
+  const [probe, metrics, page] = [await freePort(), await freePort(), await freePort()]
   const args = [...(options.flags ?? []), 'dist/keyferry.mjs', 'operator']
   const daemon = startDaemon(process.execPath, args, {
     logFile: path.join(folder, 'operator.log'),
@@ -51,6 +53,7 @@ export async function startOperator(options: {
       LOG_LEVEL: 'debug',
       PROBE_ADDRESS: `127.0.0.1:${probe}`,
       METRICS_ADDRESS: `127.0.0.1:${metrics}`,
+      STATUS_ADDRESS: `127.0.0.1:${page}`,
       ...options.env,
     },
   })
@@ -79,6 +82,7 @@ export async function startOperator(options: {
       return `${status} ${text.trimEnd()}`
     },
     metrics: async () => (await good(metrics, '/metrics')) ?? '',
+    page: `http://${options.env?.['STATUS_ADDRESS'] ?? `127.0.0.1:${page}`}`,
     logs: () => readFile(daemon.logFile, 'utf8'),
   }
 }

@@ -5,7 +5,9 @@
 import { randomBytes } from 'node:crypto'
 import { appendFile, rm } from 'node:fs/promises'
 import path from 'node:path'
+import { request } from 'undici'
 import { inject } from 'vitest'
+import type { Snapshot } from '../../src/status/model.ts'
 import { installRights, type Login, logInAs } from './accounts.ts'
 import { adminRest, type Cluster, clusterOf, type KubeObject } from './cluster.ts'
 import { type Outputs, scan, shownBy, toldIn } from './leaks.ts'
@@ -81,6 +83,7 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
         [`log of operator ${n}`]: await operator.logs(),
         // One that was ended, or is frozen, tells nothing.
         [`metrics of operator ${n}`]: await operator.metrics().catch(() => ''),
+        [`status page of operator ${n}`]: await toldByPage(operator).catch(() => ''),
         [`command line of operator ${n}`]: command,
         [`environment of operator ${n}`]: environment,
       }
@@ -133,6 +136,23 @@ export async function setStage(kubeconfig = inject('kubeconfig')): Promise<Stage
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+/** Resources whose details are looked at: a flood of them tells the same. */
+const MOST_DETAILS = 50
+
+/** What the status page of an operator tells. */
+async function toldByPage({ page }: OperatorProcess): Promise<string> {
+  const get = async (path: string) => {
+    const answer = await request(`${page}${path}`, { signal: AbortSignal.timeout(5_000) })
+    return answer.body.text()
+  }
+  const table = await get('/api/status')
+  const { rows } = JSON.parse(table) as Snapshot
+  const details = rows
+    .slice(0, MOST_DETAILS)
+    .map(({ namespace, name }) => get(`/api/resources/${namespace}/${name}`))
+  return [table, ...(await Promise.all(details))].join('\n')
 }
 
 /** A Deployment that uses Secrets as its environment. */

@@ -45,7 +45,7 @@ export interface Views {
 /** Index of claims and workloads by the Secret they ask for or use. */
 export const BY_SECRET = 'secret'
 /** Index of workloads by the Secret that they pull images with. */
-const BY_PULL = 'pull'
+export const BY_PULL = 'pull'
 /** Index of workloads by the Secret that they ask for by annotation. */
 const BY_ASK = 'ask'
 /** Index of Secrets by the UIDs of their owners. */

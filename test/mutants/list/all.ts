@@ -4,6 +4,7 @@ import { intakeMutants } from './intake.ts'
 import { kubeMutants } from './kube.ts'
 import { planMutants } from './plan.ts'
 import { serverMutants } from './server.ts'
+import { statusMutants } from './status.ts'
 import { writeMutants } from './write.ts'
 
 /** All mutants, by the part of the program that they are in. */
@@ -14,6 +15,7 @@ export const GROUPS: Readonly<Record<string, readonly Mutant[]>> = {
   kube: kubeMutants,
   connect: connectMutants,
   server: serverMutants,
+  status: statusMutants,
 }
 
 /** All mutants. */

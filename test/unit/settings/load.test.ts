@@ -46,6 +46,7 @@ test('little has to be set', () => {
     labelsNotCopied: [],
     logLevel: 'info',
     logFormat: 'json',
+    statusAddress: { host: '127.0.0.1', port: 8082 },
     metricsAddress: { host: '', port: 8080 },
     probeAddress: { host: '', port: 8081 },
     kubeconfig: undefined,
@@ -74,6 +75,7 @@ test('everything can be set', () => {
     LOG_FORMAT: 'text',
     METRICS_ADDRESS: 'off',
     PROBE_ADDRESS: '[::1]:9000',
+    STATUS_ADDRESS: ':9001',
     POD_NAMESPACE: 'own',
     INSTANCE: 'second',
     SHARDS: '8',
@@ -91,6 +93,7 @@ test('everything can be set', () => {
     labelsNotCopied: ['team', 'example.com/*'],
     logLevel: 'debug',
     logFormat: 'text',
+    statusAddress: { host: '127.0.0.1', port: 9001 },
     metricsAddress: undefined,
     probeAddress: { host: '::1', port: 9000 },
     ownNamespace: 'own',
@@ -161,6 +164,8 @@ const BAD: Record<string, readonly string[]> = {
   LOG_FORMAT: ['xml', 'Json'],
   METRICS_ADDRESS: ['8080', ':', ':http', ':65536', 'host:-1', 'host:1234567', 'http://host:80/x'],
   PROBE_ADDRESS: ['nowhere', '0.0.0.0'],
+  // Whoever reaches it may read it.
+  STATUS_ADDRESS: ['8082', '0.0.0.0:8082', '[::]:8082', 'localhost:8082', '127.0.0.1.example:8082'],
   WATCH_NAMESPACE: [
     ' ',
     ',',
@@ -203,6 +208,7 @@ test.each([
 
 test.each([
   ['off', undefined],
+  ['false', undefined],
   ['0', undefined],
   [':0', { host: '', port: 0 }],
   ['127.0.0.1:80', { host: '127.0.0.1', port: 80 }],
