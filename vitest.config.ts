@@ -76,6 +76,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          globalSetup: ['test/support/cluster-setup.ts', 'test/support/browser-setup.ts'],
+          maxWorkers: 2,
+          ...PATIENT,
+        },
+      },
+      {
+        test: {
           name: 'chart',
           include: ['test/chart/**/*.test.ts'],
           globalSetup: ['test/support/cluster-setup.ts'],

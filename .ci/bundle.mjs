@@ -42,6 +42,60 @@ const inlineCrd = {
   },
 }
 
+const PAGE = 'src/status/page'
+
+/**
+ * The status page: what a browser gets, by path, and what that is made of.
+ *
+ * @returns {Promise<{
+ *   assets: Record<string, { type: string, text: string }>,
+ *   metafile: import('esbuild').Metafile,
+ * }>}
+ */
+export async function bundlePage() {
+  const { outputFiles, metafile } = await esbuild.build({
+    entryPoints: { page: `${PAGE}/main.tsx`, style: `${PAGE}/style.css` },
+    outdir: 'dist',
+    bundle: true,
+    write: false,
+    metafile: true,
+    minify: true,
+    format: 'esm',
+    target: ['chrome120', 'firefox120', 'safari17'],
+    // Licences are in dist/keyferry.licenses.txt.
+    legalComments: 'none',
+    tsconfig: `${PAGE}/tsconfig.json`,
+    logLevel: 'warning',
+  })
+  /** @param {string} name */
+  const made = (name) => outputFiles.find((file) => path.basename(file.path) === name)?.text ?? ''
+  /** @param {string} name */
+  const read = (name) => readFile(`${PAGE}/${name}`, 'utf8')
+  const assets = {
+    '/': { type: 'text/html; charset=utf-8', text: await read('index.html') },
+    '/page.js': { type: 'text/javascript; charset=utf-8', text: made('page.js') },
+    '/page.css': { type: 'text/css; charset=utf-8', text: made('style.css') },
+    '/icon.svg': { type: 'image/svg+xml', text: await read('icon.svg') },
+  }
+  return { assets, metafile }
+}
+
+/**
+ * The program carries the status page, too.
+ *
+ * @param {Awaited<ReturnType<typeof bundlePage>>} page
+ * @returns {import('esbuild').Plugin}
+ */
+const inlinePage = ({ assets }) => ({
+  name: 'inline-page',
+  setup(build) {
+    build.onLoad({ filter: /src\/status\/assets\.ts$/ }, () => ({
+      contents: `export const ASSETS = ${JSON.stringify(assets)}`,
+      loader: 'js',
+    }))
+  },
+})
+
 /** @type {import('esbuild').BuildOptions} */
 const common = {
   outdir: 'dist',
@@ -57,9 +111,10 @@ const common = {
  * dist/keyferry.mjs, which needs nothing but Node.
  *
  * @param {boolean} write or only tell what it would be made of
- * @returns {Promise<import('esbuild').Metafile>}
+ * @returns {Promise<import('esbuild').Metafile>} its outputs with those of the page in it
  */
 export async function bundleProgram(write) {
+  const page = await bundlePage()
   const { metafile } = await esbuild.build({
     ...common,
     entryPoints: { keyferry: 'src/main.ts' },
@@ -69,7 +124,7 @@ export async function bundleProgram(write) {
     minifySyntax: true,
     // Licences are in dist/keyferry.licenses.txt.
     legalComments: 'none',
-    plugins: [trimUndici, inlineCrd],
+    plugins: [trimUndici, inlineCrd, inlinePage(page)],
     banner: {
       js:
         '#!/usr/bin/env node\n' +
@@ -77,7 +132,7 @@ export async function bundleProgram(write) {
         'const require = __createRequire(import.meta.url);',
     },
   })
-  return metafile
+  return { ...metafile, outputs: { ...metafile.outputs, ...page.metafile.outputs } }
 }
 
 /** dist/plan.mjs and dist/connect.mjs, whose dependencies come with the package. */

@@ -19,6 +19,7 @@ const BUDGETS = {
   cluster: 6,
   contract: 5,
   reliability: 6,
+  browser: 3,
   'chart, image, node': 9,
   bench: 4,
 } as const
@@ -37,6 +38,7 @@ const PART_OF_SUITE: Readonly<Record<string, Part>> = {
   cluster: 'cluster',
   contract: 'contract',
   reliability: 'reliability',
+  browser: 'browser',
   chart: 'chart, image, node',
   image: 'chart, image, node',
   node: 'chart, image, node',
@@ -57,6 +59,7 @@ const seconds: Record<Part, number> = {
   cluster: 0,
   contract: 0,
   reliability: 0,
+  browser: 0,
   'chart, image, node': 0,
   bench: 0,
 }
@@ -165,6 +168,7 @@ await measurePace()
 await check('bench', 'speed, as ratios', ['node', 'test/bench/bench.ts', 'gate'])
 await check('lint and unit', 'lint and layer rules', ['oxlint', '--type-aware', '--deny-warnings'])
 await check('lint and unit', 'types', ['tsc', '-p', '.'])
+await check('lint and unit', 'types of the status page', ['tsc', '-p', 'src/status/page'])
 await check('lint and unit', 'format', ['biome', 'format', '.'])
 await check('lint and unit', 'dead code', ['knip'])
 table()

@@ -73,7 +73,9 @@ export async function billOf(materials, program) {
   const manifest = JSON.parse(await readFile('package.json', 'utf8'))
   const { name, version, description, license } = manifest
   const root = `${name}@${version}`
-  const direct = Object.keys(manifest.dependencies).map((one) => `node_modules/${one}`)
+  // What the status page is made of is a tool for whoever installs: it comes bundled.
+  const wanted = { ...manifest.dependencies, ...manifest.devDependencies }
+  const direct = Object.keys(wanted).map((one) => `node_modules/${one}`)
   /** @param {readonly string[]} folders */
   const refsOf = (folders) =>
     materials

@@ -11,7 +11,7 @@ import { ONE_PASSWORD_ITEM } from '../src/operator/item.ts'
 import { SETTINGS } from '../src/settings/settings.ts'
 import type { Rule } from './support/accounts.ts'
 
-const sources = globSync('src/**/*.ts').filter((file) => !file.endsWith('.generated.ts'))
+const sources = globSync('src/**/*.{ts,tsx}').filter((file) => !file.endsWith('.generated.ts'))
 const made = await pages()
 const read = (file: string) => readFileSync(file, 'utf8')
 
@@ -77,8 +77,19 @@ function documented(lines: readonly string[], n: number): boolean {
 }
 
 describe('layers', () => {
-  const planted = 'src/operator/plan/planted.ts'
-  afterAll(() => rmSync(planted, { force: true }))
+  const planted = (folder: string) => `${folder}/planted.ts`
+  const folders = ['src/operator/plan', 'src/operator', 'src/status', 'src/status/page']
+  afterAll(() => folders.forEach((folder) => rmSync(planted(folder), { force: true })))
+
+  function expectRefusal(folder: string, text: string, why: string): void {
+    writeFileSync(planted(folder), `/** Planted. */\n${text}\n`)
+    const { stdout, status } = spawnSync('node_modules/.bin/oxlint', [planted(folder)], {
+      encoding: 'utf8',
+    })
+    rmSync(planted(folder))
+    expect(status).not.toBe(0)
+    expect(stdout).toContain(why)
+  }
 
   test.each([
     ["import { createRest } from '../../kube/rest.ts'\nexport const x = createRest", 'no request'],
@@ -88,14 +99,15 @@ describe('layers', () => {
       "import { createWriter } from '../write/write.ts'\nexport const x = createWriter",
       'knows neither',
     ],
-  ])('the plan stage may not hold %j', (text, why) => {
-    writeFileSync(planted, `/** Planted. */\n${text}\n`)
-    const { stdout, status } = spawnSync('node_modules/.bin/oxlint', [planted], {
-      encoding: 'utf8',
-    })
-    expect(status).not.toBe(0)
-    expect(stdout).toContain(why)
-  })
+  ])('the plan stage may not hold %j', (text, why) => expectRefusal('src/operator/plan', text, why))
+
+  test.each([
+    ['src/status', "import { createRest } from '../kube/rest.ts'\nexport const x = createRest"],
+    ['src/status', "import { x } from '../operator/write/write.ts'\nexport const y = x"],
+    ['src/status/page', "import { createFeed } from '../feed.ts'\nexport const x = createFeed"],
+    ['src/status/page', "import { readFileSync } from 'node:fs'\nexport const x = readFileSync"],
+    ['src/operator', "import { createFeed } from '../status/feed.ts'\nexport const x = createFeed"],
+  ])('%s may not hold %j', (folder, text) => expectRefusal(folder, text, 'no-restricted-imports'))
 })
 
 /** What the operator has rights on. */

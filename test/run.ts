@@ -2,8 +2,8 @@
  * Runs the test suites named on the command line, or all, and tells how each went and how long it
  * took. A suite that cannot run here fails, unless KEYFERRY_SKIP names it: then it counts as
  * skipped. So do those of the image and the node, which start daemons as root, where the machine
- * cannot run containers and nobody asked for them by name. What fails while the machine stands
- * still is run again.
+ * cannot run containers, and that of the browser where there is none, if nobody asked for them by
+ * name. What fails while the machine stands still is run again.
  *
  *   npm test                    all suites
  *   npm run test:cluster        one
@@ -13,7 +13,7 @@ import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, rm, appendFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { whyNoImage, whyNoNode } from './support/machine.ts'
+import { whyNoBrowser, whyNoImage, whyNoNode } from './support/machine.ts'
 import { isSkipped } from './support/skip.ts'
 import { watchStalls } from './support/stalls.ts'
 
@@ -23,12 +23,14 @@ const SUITES: Readonly<Record<string, readonly string[]>> = {
   contract: [],
   cluster: [],
   reliability: [],
+  browser: [],
   chart: [],
   image: [],
   node: [],
 }
 /** Why a suite cannot run on this machine. */
 const OBSTACLES: Readonly<Record<string, () => Promise<string | undefined>>> = {
+  browser: whyNoBrowser,
   image: whyNoImage,
   node: whyNoNode,
 }

@@ -1,15 +1,22 @@
 /**
- * What a machine must be able to do for the suites that run containers. Both start daemons as
- * root; whoever asks for one of them by its name is told by its failure what is missing.
+ * What a machine must be able to do for the suites that run containers, which start daemons as
+ * root, and for that of the browser; whoever asks for one of them by its name is told by its failure
+ * what is missing.
  */
 import { existsSync } from 'node:fs'
 import { mkdir, rmdir } from 'node:fs/promises'
 import path from 'node:path'
 import process from 'node:process'
+import { findChromium } from './chromium.ts'
 import { dockerAnswers, startDocker } from './docker.ts'
 import { installNodePrograms } from './node.ts'
 import { which } from './processes.ts'
 import { runToEnd } from './run.ts'
+
+/** Why there is no browser on this machine; undefined where there is one, perhaps since now. */
+export function whyNoBrowser(): Promise<string | undefined> {
+  return failureOf(findChromium)
+}
 
 /** Why the image cannot be tested on this machine; undefined where it can. */
 export async function whyNoImage(): Promise<string | undefined> {
