@@ -28,6 +28,11 @@ const ENTRIES: readonly Entry[] = [
     load: async () => (await import('./doctor.ts')).doctorCommand(),
   },
   {
+    name: 'status',
+    description: 'open the status page of a running operator',
+    load: async () => (await import('./status.ts')).statusCommand(),
+  },
+  {
     name: 'crd',
     description: 'apply the CustomResourceDefinition of OnePasswordItem',
     load: async () => (await import('./crd.ts')).crdCommand(),

@@ -2,10 +2,11 @@
  * The chart on a real node, as its users install it: pods of the image that was built, real
  * volumes, real probes, real DNS. The tests stand on each other, in this order.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
+import { request } from 'undici'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import {
   adminRest,
@@ -15,7 +16,9 @@ import {
   isReady,
   type KubeObject,
 } from '../support/cluster.ts'
+import type { Snapshot } from '../../src/status/model.ts'
 import { eventually } from '../support/eventually.ts'
+import { startDaemon } from '../support/processes.ts'
 import { APP_IMAGE, IMAGE } from '../support/image.ts'
 import { CHART, helm, tools, withValues } from '../support/helm.ts'
 import { run } from '../support/run.ts'
@@ -91,6 +94,33 @@ async function helmed(args: readonly string[], values = {}): Promise<string> {
   if (code === 0) return out
   const pods = await kubectl(['get', 'pods,events', '--all-namespaces', '--output=wide'])
   throw new Error(`${err}\n${pods}`)
+}
+
+/** `keyferry status` with its forwarded port. */
+async function forwardedPage() {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-status-'))
+  const logFile = path.join(folder, 'log')
+  const names = ['--namespace', NAMESPACE, '--instance', OPERATOR, '--kubeconfig', kubeconfig]
+  const more = ['--kubectl', (await tools()).kubectl, '--no-open']
+  const args = ['dist/keyferry.mjs', 'status', ...names, ...more]
+  const daemon = startDaemon(process.execPath, args, { logFile })
+  const address = await eventually('the address is printed', async () => {
+    return /^http:.*$/m.exec(await readFile(logFile, 'utf8').catch(() => ''))?.[0]
+  })
+  return {
+    async status(): Promise<Snapshot> {
+      const { body } = await request(`${address}api/status`)
+      return (await body.json()) as Snapshot
+    },
+    end() {
+      daemon.signal('SIGINT')
+      return daemon.exited
+    },
+    async [Symbol.asyncDispose]() {
+      await daemon.stop()
+      await rm(folder, { recursive: true })
+    },
+  }
 }
 
 /** Puts the item into the embedded server, as the notes of the chart say. */
@@ -187,6 +217,25 @@ test('the doctor of its notes finds nothing wrong', async () => {
   const findings = said.split('\n').filter(Boolean)
   expect(findings.length).toBeGreaterThan(5)
   expect(findings.filter((line) => !line.startsWith('ok '))).toEqual([])
+})
+
+test('keyferry status leads to the page of the replica that works, and on to the next one', async () => {
+  await using page = await forwardedPage()
+  const { health } = await page.status()
+  expect(health).toMatchObject({
+    installation: `${NAMESPACE}/${OPERATOR}`,
+    phase: 'working',
+    shards: { held: 1, all: 1 },
+  })
+  const lease = await release.get('leases', OPERATOR)
+  expect(lease['spec'].holderIdentity).toMatch(new RegExp(`^${health.pod}_`))
+  await release.delete('pods', health.pod ?? '')
+  const next = await eventually('another replica tells that it works', async () => {
+    const seen = await page.status().catch(() => undefined)
+    return seen?.health.phase === 'working' && seen.health.pod !== health.pod && seen.health
+  })
+  expect((await release.get('leases', OPERATOR))['spec'].holderIdentity).toContain(next.pod)
+  expect(await page.end()).toBe(0)
 })
 
 test('an app has an item as its environment and as a file', async () => {

@@ -1,4 +1,4 @@
-/** For all tests on a node: the image, built by Docker, and a node that has it. */
+/** For all tests on a node: the program, the image, built by Docker, and a node that has it. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
@@ -6,9 +6,11 @@ import type { TestProject } from 'vitest/node'
 import { startDocker } from './docker.ts'
 import { APP_IMAGE, buildImage, buildPause, IMAGE } from './image.ts'
 import { PAUSE_IMAGE, startNode } from './node.ts'
+import { buildProgram } from './program.ts'
 import { tell } from './skip.ts'
 
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await buildProgram()
   const folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-images-'))
   const archive = path.join(folder, 'images.tar')
   {

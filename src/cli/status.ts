@@ -1,0 +1,139 @@
+import { spawn } from 'node:child_process'
+import process from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Command, InvalidArgumentError } from 'commander'
+import { isKeyferryError } from '../errors.ts'
+import { ask, forward, type Kubectl } from './port-forward.ts'
+import type { Io } from './usage.ts'
+
+/** Milliseconds after which a port that is no longer forwarded is forwarded again. */
+const RETRY_MS = 1_000
+
+/** What the command is told. */
+export interface StatusFlags {
+  readonly namespace: string
+  readonly instance: string
+  readonly context?: string
+  readonly kubeconfig?: string
+  readonly kubectl: string
+  readonly port: number
+  readonly podPort: number
+  readonly open: boolean
+}
+
+const EXAMPLES = `
+The page is served on the loopback of the operator's pod. This forwards a port to the replica that
+works, by kubectl, opens a browser, and goes on until it is interrupted; when that replica ends, the
+next one takes its place. It takes the right to create pods/portforward in the operator's namespace,
+and to get leases there, without which any replica will do.
+
+Examples:
+  $ keyferry status
+  $ kubectl keyferry status --namespace platform --instance my-keyferry --no-open`
+
+/** `keyferry status` */
+export function statusCommand(io: Io = process): Command {
+  return new Command('status')
+    .option('-n, --namespace <name>', 'namespace of the operator', 'keyferry')
+    .option('--instance <name>', 'name of its Deployment and of its Lease', 'keyferry')
+    .option('--context <name>', 'context of the kubeconfig')
+    .option('--kubeconfig <file>', 'kubeconfig instead of the usual one')
+    .option('--kubectl <command>', 'kubectl to forward the port with', 'kubectl')
+    .option('--port <number>', 'port of this machine; 0: any that is free', portOf, 0)
+    .option('--pod-port <number>', 'port of STATUS_ADDRESS', portOf, 8082)
+    .option('--no-open', 'print the address and open no browser')
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: StatusFlags) => {
+      const end = new AbortController()
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => end.abort())
+      await followStatus(io, flags, end.signal)
+    })
+}
+
+function portOf(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw new InvalidArgumentError('It is not a number between 0 and 65535.')
+}
+
+/**
+ * Forwards until `signal` aborts, always the same port: the page finds the next replica there.
+ *
+ * @throws KeyferryError INPUT_INVALID without kubectl, KUBE_UNREACHABLE when there is no way at first
+ */
+export async function followStatus(io: Io, flags: StatusFlags, signal: AbortSignal): Promise<void> {
+  const kubectl = kubectlOf(flags)
+  const { podPort } = flags
+  let { port } = flags
+  let isOpen = false
+  while (!signal.aborted) {
+    try {
+      const target = await replicaOf(kubectl, flags)
+      const way = await forward(kubectl, { target, port, podPort }, signal)
+      if (!isOpen) {
+        await present(io, `http://127.0.0.1:${way.port}/`, flags)
+        isOpen = true
+      }
+      port = way.port
+      await way.ended
+      if (!signal.aborted) io.stderr.write(`${target} is gone; looking for the next one\n`)
+    } catch (error) {
+      if (signal.aborted) return
+      // Between two replicas there may be none for a while.
+      if (!isOpen || !isKeyferryError(error)) throw error
+    }
+    await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+function kubectlOf({ kubectl, namespace, context, kubeconfig }: StatusFlags): Kubectl {
+  const args = [
+    `--namespace=${namespace}`,
+    ...(context === undefined ? [] : [`--context=${context}`]),
+    ...(kubeconfig === undefined ? [] : [`--kubeconfig=${kubeconfig}`]),
+  ]
+  return { command: kubectl, args }
+}
+
+/** The replica that works, as its Lease says; any one where that cannot be told. */
+async function replicaOf(kubectl: Kubectl, { instance }: StatusFlags): Promise<string> {
+  const query = ['get', 'lease', instance, '--output=jsonpath={.spec.holderIdentity}']
+  const holder = await ask(kubectl, query).catch((error: unknown) => {
+    if (isKeyferryError(error, 'KUBE_UNREACHABLE')) return ''
+    throw error
+  })
+  // `<pod>_<uuid>`, see `electionOf` in src/operator/terms.ts.
+  const [pod] = holder.split('_')
+  return pod ? `pod/${pod}` : `deployment/${instance}`
+}
+
+/** Opens a browser, or leaves that to whoever reads the address. */
+async function present(io: Io, url: string, { open }: StatusFlags): Promise<void> {
+  io.stdout.write(`${url}\n`)
+  if (!open || (await openBrowser(url, io.env))) return
+  io.stderr.write('No browser could be opened: open that address in one.\n')
+}
+
+/** @returns whether a program of the desktop took the address */
+function openBrowser(url: string, env: Io['env']): Promise<boolean> {
+  const opener = openerOf(env)
+  if (opener === undefined) return Promise.resolve(false)
+  const [command = '', ...args] = opener
+  return new Promise((resolve) => {
+    const child = spawn(command, [...args, url], { stdio: 'ignore', detached: true })
+    child.on('error', () => resolve(false))
+    child.on('exit', (code) => resolve(code === 0))
+    child.unref()
+  })
+}
+
+/** The desktop's own way to open an address; undefined where there is no desktop. */
+function openerOf(env: Io['env']): readonly string[] | undefined {
+  switch (process.platform) {
+    case 'darwin':
+      return ['open']
+    case 'win32':
+      return ['rundll32', 'url.dll,FileProtocolHandler']
+    default:
+      return env['DISPLAY'] || env['WAYLAND_DISPLAY'] ? ['xdg-open'] : undefined
+  }
+}
