@@ -104,8 +104,10 @@ async function secretReturns({ cluster }: Scene): Promise<void> {
   say(`It was back after ${ms} ms with the same content. ${condition(item, 'Ready')?.message}`)
 }
 
-async function playground({ kubeconfig, connect }: Scene): Promise<void> {
+async function playground({ kubeconfig, connect, operator }: Scene): Promise<void> {
   chapter('Yours to play with, until Ctrl-C')
+  say(`How everything is, live: ${operator.page}`)
+  say('')
   say(`export KUBECONFIG=${kubeconfig}`, 'command')
   say(`export OP_CONNECT_HOST=${connect.url}`, 'command')
   say(`export OP_CONNECT_TOKEN=${connect.token}`, 'command')
