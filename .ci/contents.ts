@@ -49,6 +49,7 @@ export const CONTENTS: readonly Part[] = [
     pages: [
       page('docs/operations.md', 'Operations', 'several replicas, upgrades, keys, backup'),
       page('docs/monitoring.md', 'Monitoring', 'probes, alerts, the dashboard, logs'),
+      page('docs/status-page.md', 'Status page', 'which item feeds which Secret, and who uses it'),
       page('docs/doctor.md', 'Doctor', 'what is wrong with an installation, and what to do'),
       page('docs/scaling.md', 'Scaling', 'several replicas at work, and what grows with what'),
       page('docs/tenancy.md', 'Tenancy', 'several teams in one cluster, and the vault policy'),
@@ -84,6 +85,7 @@ export const CONTENTS: readonly Part[] = [
   {
     title: 'Take part',
     pages: [
+      page('docs/reliability.md', 'Reliability', 'what is promised, and how that is tried'),
       page('docs/architecture.md', 'Architecture', 'how the code is laid out and why'),
       page('CONTRIBUTING.md', 'Contributing', 'the pipeline, the layers, the tests'),
       page('docs/decisions/README.md', 'Decisions', 'choices of libraries and designs'),

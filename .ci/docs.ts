@@ -10,6 +10,12 @@ import { commandsPage } from './command-docs.ts'
 import { CONTENTS } from './contents.ts'
 import { pictures } from './pictures.ts'
 import { annotationsPage, decisionsPage, metricsPage } from './reference-docs.ts'
+import {
+  RELIABILITY_PAGE,
+  RELIABILITY_RESULTS,
+  reliabilityPage,
+  type Results,
+} from './reliability-docs.ts'
 import { rulePages } from './rule-docs.ts'
 import { flagOf, SETTINGS, type SettingInfo, type SettingKind } from '../src/settings/settings.ts'
 
@@ -27,6 +33,7 @@ export async function pages(): Promise<Readonly<Record<string, string>>> {
     'docs/decisions/README.md': MADE + decisionsPage(),
     ...Object.fromEntries(Object.entries(rulePages()).map(([page, text]) => [page, MADE + text])),
     ...pictures(),
+    [RELIABILITY_PAGE]: reliabilityPage(JSON.parse(read(RELIABILITY_RESULTS)) as Results),
     'charts/keyferry/README.md': MADE + chartPage(),
     // Helm reads no file outside of the chart.
     'charts/keyferry/files/admission-policy.yaml': read('deploy/base/admission-policy.yaml'),

@@ -1,6 +1,6 @@
 /**
  * A forwarded port, by kubectl: whoever looks after a cluster has it, and it knows every way to an
- * API server and to a pod behind it. See docs/decisions/0060-the-status-page.md.
+ * API server and to a pod behind it. See docs/decisions/0061-the-status-page.md.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { KeyferryError } from '../errors.ts'
