@@ -372,9 +372,9 @@ function writeOf(manifest: SecretManifest, present: Present | undefined): Secret
 
 function summaryOf({ keys, items }: Applied, content?: Content): string {
   const count = keys.length === 1 ? '1 key' : `${keys.length} keys`
-  const [only, ...more] = items
-  const source =
-    only && more.length === 0 ? `item version ${only.version}` : `${items.length} items`
+  // Several paths may mean one item.
+  const [only, ...more] = new Map(items.map((item) => [item.itemId, item.version]))
+  const source = only && more.length === 0 ? `item version ${only[1]}` : `${more.length + 1} items`
   const parts = [`${count} from ${source}.`]
   if (content && content.skipped.length > 0) {
     parts.push(`Labels that give no legal key: ${quoted(content.skipped)}.`)

@@ -7,6 +7,7 @@ import { planSync } from '../../../../src/operator/plan/plan.ts'
 import type { Plan } from '../../../../src/operator/plan/types.ts'
 import {
   aClaim,
+  aContent,
   aData,
   anItem,
   aPolicy,
@@ -16,9 +17,11 @@ import {
   asLive,
   asMeta,
   digestOf,
+  found,
   ITEM,
   manifestOf,
   means,
+  PATH,
   planOf,
   read,
   readyOf,
@@ -189,6 +192,16 @@ describe('a claim that was never worked', () => {
     const large = withItem(aSnapshot(), anItem({ fields }))
     expect(readyOf(large)?.message).toContain('a 600000, b 500000')
     expect(planOf(large).secret).toBeUndefined()
+  })
+
+  test('counts an item once, however many paths mean it', () => {
+    const item = anItem()
+    const claim = aClaim({ spec: { data: { url: `op://Production/${ITEM}/password` } } })
+    const byId = `op://Production/${ITEM}`
+    const references = new Map([...found(item), ...found(item, byId)])
+    const items = new Map([PATH, byId].map((path) => [path, aContent(item)]))
+    const seen = aSnapshot({ claim, references, content: { kind: 'read', items } })
+    expect(readyOf(seen)?.message).toBe('3 keys from item version 1.')
   })
 
   test('tells labels without a key and labels that lost theirs', () => {
