@@ -67,7 +67,7 @@ export async function followStatus(io: Io, flags: StatusFlags, signal: AbortSign
   let isOpen = false
   while (!signal.aborted) {
     try {
-      const target = await replicaOf(kubectl, flags)
+      const target = await replicaOf(kubectl, flags, signal)
       const way = await forward(kubectl, { target, port, podPort }, signal)
       if (!isOpen) {
         await present(io, `http://127.0.0.1:${way.port}/`, flags)
@@ -94,16 +94,23 @@ function kubectlOf({ kubectl, namespace, context, kubeconfig }: StatusFlags): Ku
   return { command: kubectl, args }
 }
 
+/** Name of a Pod in `<pod>_<uuid>`, see `electionOf` in src/operator/terms.ts. */
+const POD = /^([a-z0-9.-]+)_/
+
 /** The replica that works, as its Lease says; any one where that cannot be told. */
-async function replicaOf(kubectl: Kubectl, { instance }: StatusFlags): Promise<string> {
+async function replicaOf(
+  kubectl: Kubectl,
+  { instance }: StatusFlags,
+  signal: AbortSignal,
+): Promise<string> {
   const query = ['get', 'lease', instance, '--output=jsonpath={.spec.holderIdentity}']
-  const holder = await ask(kubectl, query).catch((error: unknown) => {
+  const holder = await ask(kubectl, query, signal).catch((error: unknown) => {
     if (isKeyferryError(error, 'KUBE_UNREACHABLE')) return ''
     throw error
   })
-  // `<pod>_<uuid>`, see `electionOf` in src/operator/terms.ts.
-  const [pod] = holder.split('_')
-  return pod ? `pod/${pod}` : `deployment/${instance}`
+  // Where the work is divided all hold it, and it names none: see src/kube/shards.ts.
+  const [, pod] = POD.exec(holder) ?? []
+  return pod === undefined ? `deployment/${instance}` : `pod/${pod}`
 }
 
 /** Opens a browser, or leaves that to whoever reads the address. */

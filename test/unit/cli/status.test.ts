@@ -116,6 +116,23 @@ test('whoever may not read the Lease gets any replica', async () => {
   expect((await calls())[1]).toContain('port-forward --address 127.0.0.1 deployment/mine :8082')
 })
 
+test('where the work is divided the common Lease names no pod, so any replica is taken', async () => {
+  await install('4 shards')
+  const { done, end, out } = begin({ open: false })
+  await eventually('it is forwarded', async () => out() !== '')
+  end.abort()
+  await done
+  expect((await calls())[1]).toContain('port-forward --address 127.0.0.1 deployment/keyferry :8082')
+})
+
+test('interrupted while the Lease is asked for, it ends and forwards nothing', async () => {
+  await install('one_1')
+  const { done, end, out } = begin()
+  end.abort()
+  await done
+  expect(out()).toBe('')
+})
+
 test('what kubectl refuses is told with what to do', async () => {
   await install('one_1', 'error: unable to forward port because pod is not running')
   const error = await failureOf(begin().done)
