@@ -131,8 +131,11 @@ test('pages of other origins get nothing; a link leads here', async () => {
       const answer = await get(path, { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors' })
       expect(answer.status).toBe(403)
     }
-    const linked = await get('/', { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate' })
+    const navigation = { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate' }
+    const linked = await get('/', { ...navigation, 'sec-fetch-dest': 'document' })
     expect(linked.status).toBe(200)
+    const framed = await get('/api/events', { ...navigation, 'sec-fetch-dest': 'iframe' })
+    expect(framed.status).toBe(403)
   }
   expect(readings).toEqual([])
   expect((await get('/api/status', { 'sec-fetch-site': 'same-origin' })).status).toBe(200)
