@@ -3,6 +3,7 @@ import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { isKeyferryError } from '../errors.ts'
+import { asJson, type OutputFlags, outputOption } from './output.ts'
 import { ask, forward, type Kubectl } from './port-forward.ts'
 import type { Io } from './usage.ts'
 
@@ -10,7 +11,7 @@ import type { Io } from './usage.ts'
 const RETRY_MS = 1_000
 
 /** What the command is told. */
-export interface StatusFlags {
+export interface StatusFlags extends OutputFlags {
   readonly namespace: string
   readonly instance: string
   readonly context?: string
@@ -42,6 +43,7 @@ export function statusCommand(io: Io = process): Command {
     .option('--port <number>', 'port of this machine; 0: any that is free', portOf, 0)
     .option('--pod-port <number>', 'port of STATUS_ADDRESS', portOf, 8082)
     .option('--no-open', 'print the address and open no browser')
+    .addOption(outputOption())
     .addHelpText('after', EXAMPLES)
     .action(async (flags: StatusFlags) => {
       const end = new AbortController()
@@ -114,8 +116,8 @@ async function replicaOf(
 }
 
 /** Opens a browser, or leaves that to whoever reads the address. */
-async function present(io: Io, url: string, { open }: StatusFlags): Promise<void> {
-  io.stdout.write(`${url}\n`)
+async function present(io: Io, url: string, { open, output }: StatusFlags): Promise<void> {
+  io.stdout.write(output === 'json' ? asJson({ url }) : `${url}\n`)
   if (!open || (await openBrowser(url, io.env))) return
   io.stderr.write('No browser could be opened: open that address in one.\n')
 }

@@ -59,6 +59,7 @@ function begin(more: Partial<StatusFlags> = {}) {
     port: 0,
     podPort: 8082,
     open: true,
+    output: 'human',
     ...more,
   }
   const io = {
@@ -107,10 +108,11 @@ test('when that replica ends, the same port leads to the next one', async () => 
   await done
 })
 
-test('whoever may not read the Lease gets any replica', async () => {
+test('whoever may not read the Lease gets any replica; programs get the address as JSON', async () => {
   await install('')
-  const { done, end, out } = begin({ open: false, instance: 'mine' })
+  const { done, end, out } = begin({ open: false, instance: 'mine', output: 'json' })
   await eventually('it is forwarded', async () => out() !== '')
+  expect(JSON.parse(out())).toEqual({ url: 'http://127.0.0.1:40123/' })
   end.abort()
   await done
   expect((await calls())[1]).toContain('port-forward --address 127.0.0.1 deployment/mine :8082')
