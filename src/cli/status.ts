@@ -25,8 +25,9 @@ export interface StatusFlags extends OutputFlags {
 const EXAMPLES = `
 The page is served on the loopback of the operator's pod. This forwards a port to the replica that
 works, by kubectl, opens a browser, and goes on until it is interrupted; when that replica ends, the
-next one takes its place. It takes the right to create pods/portforward in the operator's namespace,
-and to get leases there, without which any replica will do.
+next one takes its place. In the operator's namespace it takes the rights to get pods and to create
+pods/portforward, and to get leases; without that one, and where the work is divided, it takes any
+replica, and the rights to get deployments and to list pods.
 
 Examples:
   $ keyferry status
@@ -67,21 +68,26 @@ export async function followStatus(io: Io, flags: StatusFlags, signal: AbortSign
   const { podPort } = flags
   let { port } = flags
   let isOpen = false
+  let told = ''
   while (!signal.aborted) {
     try {
       const target = await replicaOf(kubectl, flags, signal)
       const way = await forward(kubectl, { target, port, podPort }, signal)
       if (!isOpen) {
-        await present(io, `http://127.0.0.1:${way.port}/`, flags)
+        // What opens the browser may last for as long as that does.
+        void present(io, `http://127.0.0.1:${way.port}/`, flags)
         isOpen = true
       }
       port = way.port
+      told = ''
       await way.ended
       if (!signal.aborted) io.stderr.write(`${target} is gone; looking for the next one\n`)
     } catch (error) {
       if (signal.aborted) return
       // Between two replicas there may be none for a while.
       if (!isOpen || !isKeyferryError(error)) throw error
+      if (error.message !== told) io.stderr.write(`${error.message}; trying again\n`)
+      told = error.message
     }
     await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined)
   }

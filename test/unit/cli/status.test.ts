@@ -5,7 +5,7 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { followStatus, statusCommand, type StatusFlags } from '../../../src/cli/status.ts'
 import { runCommand } from '../../support/command.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -36,7 +36,10 @@ beforeEach(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-kubectl-'))
   kubectl = path.join(folder, 'kubectl')
 })
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await rm(folder, { recursive: true })
+})
 
 async function install(holder: string, refusal = ''): Promise<void> {
   await writeFile(kubectl, FAKE(folder, holder, refusal))
@@ -49,7 +52,7 @@ const calls = async () => {
 }
 const withoutPid = (call: string) => call.replace(/ \d+$/, '')
 
-function begin(more: Partial<StatusFlags> = {}) {
+function begin(more: Partial<StatusFlags> = {}, env: NodeJS.ProcessEnv = {}) {
   const end = new AbortController()
   let [out, err] = ['', '']
   const flags: StatusFlags = {
@@ -63,8 +66,8 @@ function begin(more: Partial<StatusFlags> = {}) {
     ...more,
   }
   const io = {
-    // No desktop, and so no browser.
-    env: {},
+    // By itself without a desktop, and so without a browser.
+    env,
     stdin: process.stdin,
     stdout: {
       isTTY: false,
@@ -106,6 +109,31 @@ test('when that replica ends, the same port leads to the next one', async () => 
   expect(err()).toBe('pod/one is gone; looking for the next one\n')
   end.abort()
   await done
+})
+
+test('an opener that lasts as long as its browser holds up nothing', async () => {
+  await install('one_1')
+  const opener = path.join(folder, 'xdg-open')
+  await writeFile(opener, '#!/bin/sh\nsleep 20\n', { mode: 0o755 })
+  vi.stubEnv('PATH', `${folder}:${process.env['PATH']}`)
+  const { done, end, out, err } = begin({}, { DISPLAY: ':0' })
+  await eventually('it is forwarded', async () => out() !== '')
+  end.abort()
+  await done
+  expect(err()).toBe('')
+})
+
+test('why there is no next replica is told once', async () => {
+  await install('one_1')
+  const { done, end, out, err } = begin({ open: false })
+  await eventually('it is forwarded', async () => out() !== '')
+  await install('one_1', 'error: pods "one" not found')
+  process.kill(Number((await calls())[1]?.split(' ').at(-1)))
+  await eventually('it is tried twice', async () => (await calls())[5])
+  end.abort()
+  await done
+  const why = 'kubectl failed: error: pods "one" not found; trying again\n'
+  expect(err()).toBe(`pod/one is gone; looking for the next one\n${why}`)
 })
 
 test('whoever may not read the Lease gets any replica; programs get the address as JSON', async () => {
