@@ -59,7 +59,14 @@ export async function serveStatus(
   site: StatusSite,
   signal: AbortSignal,
 ): Promise<{ readonly port: number }> {
-  const server = createServer(PATIENCE, (request, response) => answer(site, request, response))
+  const server = createServer(PATIENCE, (request, response) => {
+    try {
+      answer(site, request, response)
+    } catch {
+      // What cannot be shown must not end the operator.
+      plain(response, 500, 'failed')
+    }
+  })
   server.maxConnections = MAX_CONNECTIONS
   return listen(server, { ...address, settings: 'STATUS_ADDRESS' }, signal)
 }
