@@ -15,13 +15,13 @@ export interface Kubectl {
 /** A port of this machine that leads to one of a pod. */
 export interface Forward {
   readonly port: number
-  /** Resolves with what kubectl said last when it has ended. */
-  readonly ended: Promise<string>
+  /** Resolves when kubectl has ended. */
+  readonly ended: Promise<void>
 }
 
 /** A line of kubectl once it listens. */
 const FORWARDING = /^Forwarding from 127\.0\.0\.1:(\d+) -> /m
-/** Characters of complaints that are kept. */
+/** Characters that are kept of what it says: of each connection it says something. */
 const MOST_WORDS = 4_096
 
 /**
@@ -37,16 +37,13 @@ export function forward(
   signal: AbortSignal,
 ): Promise<Forward> {
   const ports = `${port === 0 ? '' : port}:${podPort}`
-  const child = start(kubectl, ['port-forward', '--address', '127.0.0.1', target, ports])
-  const stop = () => void child.kill()
-  signal.addEventListener('abort', stop)
-  const words = gather(child)
-  const ended = words.ended.finally(() => signal.removeEventListener('abort', stop))
+  const args = ['port-forward', '--address', '127.0.0.1', target, ports]
+  const { child, words } = start(kubectl, args, signal)
+  const ended = words.ended.then(() => undefined)
   return new Promise((resolve, reject) => {
     child.stdout?.on('data', () => {
       const [, found] = FORWARDING.exec(words.out()) ?? []
-      if (found !== undefined)
-        resolve({ port: Number(found), ended: ended.then(() => words.err()) })
+      if (found !== undefined) resolve({ port: Number(found), ended })
     })
     // After it has listened that changes nothing.
     ended.then(() => reject(failure(words.err())), reject)
@@ -56,17 +53,27 @@ export function forward(
 /**
  * What kubectl prints.
  *
- * @throws KeyferryError KUBE_UNREACHABLE when it fails
+ * @throws KeyferryError KUBE_UNREACHABLE when it fails, also because `signal` aborts
  */
-export async function ask(kubectl: Kubectl, args: readonly string[]): Promise<string> {
-  const words = gather(start(kubectl, args))
+export async function ask(
+  kubectl: Kubectl,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<string> {
+  const { words } = start(kubectl, args, signal)
   const code = await words.ended
   if (code !== 0) throw failure(words.err())
   return words.out()
 }
 
-function start({ command, args }: Kubectl, more: readonly string[]): ChildProcess {
-  return spawn(command, [...args, ...more], { stdio: ['ignore', 'pipe', 'pipe'] })
+/** Starts kubectl, which ends when `signal` aborts. */
+function start({ command, args }: Kubectl, more: readonly string[], signal: AbortSignal) {
+  const child = spawn(command, [...args, ...more], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const stop = () => void child.kill()
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop)
+  child.on('close', () => signal.removeEventListener('abort', stop))
+  return { child, words: gather(child) }
 }
 
 interface Words {
@@ -78,7 +85,9 @@ interface Words {
 
 function gather(child: ChildProcess): Words {
   let [out, err] = ['', '']
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (out += text))
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    out = (out + text).slice(-MOST_WORDS)
+  })
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     err = (err + text).slice(-MOST_WORDS)
   })

@@ -3,6 +3,7 @@ import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, InvalidArgumentError } from 'commander'
 import { isKeyferryError } from '../errors.ts'
+import { asJson, type OutputFlags, outputOption } from './output.ts'
 import { ask, forward, type Kubectl } from './port-forward.ts'
 import type { Io } from './usage.ts'
 
@@ -10,7 +11,7 @@ import type { Io } from './usage.ts'
 const RETRY_MS = 1_000
 
 /** What the command is told. */
-export interface StatusFlags {
+export interface StatusFlags extends OutputFlags {
   readonly namespace: string
   readonly instance: string
   readonly context?: string
@@ -24,8 +25,9 @@ export interface StatusFlags {
 const EXAMPLES = `
 The page is served on the loopback of the operator's pod. This forwards a port to the replica that
 works, by kubectl, opens a browser, and goes on until it is interrupted; when that replica ends, the
-next one takes its place. It takes the right to create pods/portforward in the operator's namespace,
-and to get leases there, without which any replica will do.
+next one takes its place. In the operator's namespace it takes the rights to get pods and to create
+pods/portforward, and to get leases; without that one, and where the work is divided, it takes any
+replica, and the rights to get deployments and to list pods.
 
 Examples:
   $ keyferry status
@@ -42,6 +44,7 @@ export function statusCommand(io: Io = process): Command {
     .option('--port <number>', 'port of this machine; 0: any that is free', portOf, 0)
     .option('--pod-port <number>', 'port of STATUS_ADDRESS', portOf, 8082)
     .option('--no-open', 'print the address and open no browser')
+    .addOption(outputOption())
     .addHelpText('after', EXAMPLES)
     .action(async (flags: StatusFlags) => {
       const end = new AbortController()
@@ -65,21 +68,26 @@ export async function followStatus(io: Io, flags: StatusFlags, signal: AbortSign
   const { podPort } = flags
   let { port } = flags
   let isOpen = false
+  let told = ''
   while (!signal.aborted) {
     try {
-      const target = await replicaOf(kubectl, flags)
+      const target = await replicaOf(kubectl, flags, signal)
       const way = await forward(kubectl, { target, port, podPort }, signal)
       if (!isOpen) {
-        await present(io, `http://127.0.0.1:${way.port}/`, flags)
+        // What opens the browser may last for as long as that does.
+        void present(io, `http://127.0.0.1:${way.port}/`, flags)
         isOpen = true
       }
       port = way.port
+      told = ''
       await way.ended
       if (!signal.aborted) io.stderr.write(`${target} is gone; looking for the next one\n`)
     } catch (error) {
       if (signal.aborted) return
       // Between two replicas there may be none for a while.
       if (!isOpen || !isKeyferryError(error)) throw error
+      if (error.message !== told) io.stderr.write(`${error.message}; trying again\n`)
+      told = error.message
     }
     await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined)
   }
@@ -94,21 +102,28 @@ function kubectlOf({ kubectl, namespace, context, kubeconfig }: StatusFlags): Ku
   return { command: kubectl, args }
 }
 
+/** Name of a Pod in `<pod>_<uuid>`, see `electionOf` in src/operator/terms.ts. */
+const POD = /^([a-z0-9.-]+)_/
+
 /** The replica that works, as its Lease says; any one where that cannot be told. */
-async function replicaOf(kubectl: Kubectl, { instance }: StatusFlags): Promise<string> {
+async function replicaOf(
+  kubectl: Kubectl,
+  { instance }: StatusFlags,
+  signal: AbortSignal,
+): Promise<string> {
   const query = ['get', 'lease', instance, '--output=jsonpath={.spec.holderIdentity}']
-  const holder = await ask(kubectl, query).catch((error: unknown) => {
+  const holder = await ask(kubectl, query, signal).catch((error: unknown) => {
     if (isKeyferryError(error, 'KUBE_UNREACHABLE')) return ''
     throw error
   })
-  // `<pod>_<uuid>`, see `electionOf` in src/operator/terms.ts.
-  const [pod] = holder.split('_')
-  return pod ? `pod/${pod}` : `deployment/${instance}`
+  // Where the work is divided all hold it, and it names none: see src/kube/shards.ts.
+  const [, pod] = POD.exec(holder) ?? []
+  return pod === undefined ? `deployment/${instance}` : `pod/${pod}`
 }
 
 /** Opens a browser, or leaves that to whoever reads the address. */
-async function present(io: Io, url: string, { open }: StatusFlags): Promise<void> {
-  io.stdout.write(`${url}\n`)
+async function present(io: Io, url: string, { open, output }: StatusFlags): Promise<void> {
+  io.stdout.write(output === 'json' ? asJson({ url }) : `${url}\n`)
   if (!open || (await openBrowser(url, io.env))) return
   io.stderr.write('No browser could be opened: open that address in one.\n')
 }

@@ -6,6 +6,7 @@ import type { Clock } from '../kube/clock.ts'
 import { keyOf, parseKey, type Tracked } from '../kube/resource.ts'
 import type { Store } from '../kube/store.ts'
 import { BY_SECRET, type Views } from '../operator/intake/views.ts'
+import type { NamespaceView } from '../operator/objects.ts'
 import type { Journal } from './journal.ts'
 import type { Change, Health, Row, Snapshot } from './model.ts'
 import { rowOf } from './snapshot.ts'
@@ -137,19 +138,31 @@ function listen({ views, journal }: FeedDeps, touch: (key: string) => void): (()
       for (const name of [...uses, ...pulls]) touchUsers(keyOf({ namespace, name }))
     }),
   )
+  const touchNamespace = ({ name }: NamespaceView) => {
+    for (const claim of views.claims.values()) if (claim.namespace === name) touch(keyOf(claim))
+  }
   return [
     ...workloads,
     follow(views.claims, (claim) => touch(keyOf(claim))),
+    follow(views.namespaces, touchNamespace, (namespace) => namespace?.autoRestart),
     follow(views.secrets, (secret) => touchUsers(keyOf(secret))),
     journal.subscribe(({ about, key }) => (about === 'resource' ? touch(key) : touchUsers(key))),
   ]
 }
 
-/** Calls with the object before and after each change, but not with what is there already. */
-function follow<T extends Tracked>(store: Store<T>, take: (object: T) => void): () => void {
+/**
+ * Calls with the object before and after each change, but not with what is there already.
+ *
+ * @param part what of an object counts
+ */
+function follow<T extends Tracked>(
+  store: Store<T>,
+  take: (object: T) => void,
+  part: (object: T | undefined) => unknown = (object) => object,
+): () => void {
   let begun = false
   const end = store.subscribe((before, after) => {
-    if (!begun) return
+    if (!begun || part(before) === part(after)) return
     if (before) take(before)
     if (after) take(after)
   })

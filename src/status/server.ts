@@ -59,7 +59,14 @@ export async function serveStatus(
   site: StatusSite,
   signal: AbortSignal,
 ): Promise<{ readonly port: number }> {
-  const server = createServer(PATIENCE, (request, response) => answer(site, request, response))
+  const server = createServer(PATIENCE, (request, response) => {
+    try {
+      answer(site, request, response)
+    } catch {
+      // What cannot be shown must not end the operator.
+      plain(response, 500, 'failed')
+    }
+  })
   server.maxConnections = MAX_CONNECTIONS
   return listen(server, { ...address, settings: 'STATUS_ADDRESS' }, signal)
 }
@@ -82,10 +89,11 @@ function refusalOf({ method, headers }: IncomingMessage): [number, string] | und
   // DNS rebinding: a name of the attacker's that means this machine by now.
   if (!OWN_HOST.test(headers.host ?? '')) return [421, 'only as localhost']
   if (method !== 'GET' && method !== 'HEAD') return [405, 'only GET']
-  // Another origin could not read the answer, but it could have it made. Pages may link here.
+  // Another origin could not read the answer, but it could have it made. Pages may link here, but
+  // hold no frame of it: whole tables would be made for one.
   const site = headers['sec-fetch-site'] ?? 'none'
   const isOwn = site === 'same-origin' || site === 'none'
-  return isOwn || headers['sec-fetch-mode'] === 'navigate' ? undefined : [403, 'only this page']
+  return isOwn || headers['sec-fetch-dest'] === 'document' ? undefined : [403, 'only this page']
 }
 
 /** The resource in `/api/resources/<namespace>/<name>`. */

@@ -194,9 +194,12 @@ function workloadsOf(known: Known): WorkloadView[] {
         owes: owing(workload),
       }) as const,
   )
-  const pulls = pullers.map(
-    ({ kind, name }) => ({ kind, name, use: 'pull', restarts: 'false', owes: false }) as const,
-  )
+  // Each stands once: one that does both restarts for the content.
+  const isUser = (one: Workload) =>
+    users.some(({ kind, name }) => kind === one.kind && name === one.name)
+  const pulls = pullers
+    .filter((one) => !isUser(one))
+    .map(({ kind, name }) => ({ kind, name, use: 'pull', restarts: 'false', owes: false }) as const)
   return [...content, ...pulls].toSorted((a, b) =>
     `${a.kind}/${a.name}` < `${b.kind}/${b.name}` ? -1 : 1,
   )

@@ -34,7 +34,7 @@ export interface Picture {
 export const BOX = { width: 190, height: 48 } as const
 const GAP = { x: 64, y: 16 } as const
 const EDGE = 4
-/** Boxes in a column; the last one stands for the rest. */
+/** Boxes for workloads; the last one stands for the rest. */
 const MOST = 20
 
 type Plain = Pick<Box, 'id' | 'kind' | 'title' | 'note'>

@@ -5,7 +5,7 @@
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { followStatus, statusCommand, type StatusFlags } from '../../../src/cli/status.ts'
 import { runCommand } from '../../support/command.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -36,7 +36,10 @@ beforeEach(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'keyferry-kubectl-'))
   kubectl = path.join(folder, 'kubectl')
 })
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(async () => {
+  vi.unstubAllEnvs()
+  await rm(folder, { recursive: true })
+})
 
 async function install(holder: string, refusal = ''): Promise<void> {
   await writeFile(kubectl, FAKE(folder, holder, refusal))
@@ -49,7 +52,7 @@ const calls = async () => {
 }
 const withoutPid = (call: string) => call.replace(/ \d+$/, '')
 
-function begin(more: Partial<StatusFlags> = {}) {
+function begin(more: Partial<StatusFlags> = {}, env: NodeJS.ProcessEnv = {}) {
   const end = new AbortController()
   let [out, err] = ['', '']
   const flags: StatusFlags = {
@@ -59,11 +62,12 @@ function begin(more: Partial<StatusFlags> = {}) {
     port: 0,
     podPort: 8082,
     open: true,
+    output: 'human',
     ...more,
   }
   const io = {
-    // No desktop, and so no browser.
-    env: {},
+    // By itself without a desktop, and so without a browser.
+    env,
     stdin: process.stdin,
     stdout: {
       isTTY: false,
@@ -107,13 +111,56 @@ test('when that replica ends, the same port leads to the next one', async () => 
   await done
 })
 
-test('whoever may not read the Lease gets any replica', async () => {
-  await install('')
-  const { done, end, out } = begin({ open: false, instance: 'mine' })
+test('an opener that lasts as long as its browser holds up nothing', async () => {
+  await install('one_1')
+  const opener = path.join(folder, 'xdg-open')
+  await writeFile(opener, '#!/bin/sh\nsleep 20\n', { mode: 0o755 })
+  vi.stubEnv('PATH', `${folder}:${process.env['PATH']}`)
+  const { done, end, out, err } = begin({}, { DISPLAY: ':0' })
   await eventually('it is forwarded', async () => out() !== '')
   end.abort()
   await done
+  expect(err()).toBe('')
+})
+
+test('why there is no next replica is told once', async () => {
+  await install('one_1')
+  const { done, end, out, err } = begin({ open: false })
+  await eventually('it is forwarded', async () => out() !== '')
+  await install('one_1', 'error: pods "one" not found')
+  process.kill(Number((await calls())[1]?.split(' ').at(-1)))
+  await eventually('it is tried twice', async () => (await calls())[5])
+  end.abort()
+  await done
+  const why = 'kubectl failed: error: pods "one" not found; trying again\n'
+  expect(err()).toBe(`pod/one is gone; looking for the next one\n${why}`)
+})
+
+test('whoever may not read the Lease gets any replica; programs get the address as JSON', async () => {
+  await install('')
+  const { done, end, out } = begin({ open: false, instance: 'mine', output: 'json' })
+  await eventually('it is forwarded', async () => out() !== '')
+  expect(JSON.parse(out())).toEqual({ url: 'http://127.0.0.1:40123/' })
+  end.abort()
+  await done
   expect((await calls())[1]).toContain('port-forward --address 127.0.0.1 deployment/mine :8082')
+})
+
+test('where the work is divided the common Lease names no pod, so any replica is taken', async () => {
+  await install('4 shards')
+  const { done, end, out } = begin({ open: false })
+  await eventually('it is forwarded', async () => out() !== '')
+  end.abort()
+  await done
+  expect((await calls())[1]).toContain('port-forward --address 127.0.0.1 deployment/keyferry :8082')
+})
+
+test('interrupted while the Lease is asked for, it ends and forwards nothing', async () => {
+  await install('one_1')
+  const { done, end, out } = begin()
+  end.abort()
+  await done
+  expect(out()).toBe('')
 })
 
 test('what kubectl refuses is told with what to do', async () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { createViews } from '../../../src/operator/intake/views.ts'
-import { parseSecretMeta } from '../../../src/operator/objects.ts'
+import { parseNamespace, parseSecretMeta } from '../../../src/operator/objects.ts'
 import { parseWorkload } from '../../../src/operator/plan/workload.ts'
 import { createFeed } from '../../../src/status/feed.ts'
 import { createJournal } from '../../../src/status/journal.ts'
@@ -71,10 +71,16 @@ test('who joins gets the whole table, then what changes, gathered', async () => 
   expect(names(told[1])).toEqual(['one', 'three'])
 })
 
-test('a change of the Secret, of its users or of the history tells the row anew', async () => {
+test('a change of the Secret, of its users, of its namespace or of the history tells the row anew', async () => {
   const { clock, views, journal, claim, join } = setUp()
   claim('one')
   claim('other')
+  const namespace = (name: string, resourceVersion: string, level?: string) => {
+    const annotations = level ? { 'operator.1password.io/auto-restart': level } : {}
+    const metadata = { name, uid: name, resourceVersion, annotations }
+    views.namespaces.observe(parseNamespace({ metadata }))
+  }
+  namespace('shop', '1')
   const { told, last } = join()
   const object = { namespace: 'shop', uid: 'u' }
   const uses = { spec: { containers: [{ envFrom: [{ secretRef: { name: 'one' } }] }] } }
@@ -100,6 +106,13 @@ test('a change of the Secret, of its users or of the history tells the row anew'
     expect(told, `cause ${n}`).toHaveLength(n + 2)
     expect(names(last())).toEqual(['one'])
   }
+  namespace('shop', '2')
+  namespace('elsewhere', '3', 'true')
+  await clock.advance(GATHER_MS)
+  expect(told).toHaveLength(causes.length + 1)
+  namespace('shop', '4', 'true')
+  await clock.advance(GATHER_MS)
+  expect(names(last())).toEqual(['one', 'other'])
 })
 
 test('who is behind gets nothing until it has caught up, and then each row once', async () => {

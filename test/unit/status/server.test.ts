@@ -35,8 +35,11 @@ async function serve() {
   }
   const site: StatusSite = {
     feed,
-    details: ({ namespace, name }) =>
-      namespace === 'shop' && name === 'database' ? ({ type: 'Opaque' } as Details) : undefined,
+    details({ namespace, name }) {
+      if (name === 'odd') throw new RangeError('not as it was thought')
+      const isThere = namespace === 'shop' && name === 'database'
+      return isThere ? ({ type: 'Opaque' } as Details) : undefined
+    },
     assets: { '/': { type: 'text/html', text: '<p>ü' } },
   }
   const end = new AbortController()
@@ -69,6 +72,7 @@ test('files, the table and details are served, each with all headers', async () 
     ['/api/status', 200, 'application/json', '{"rows":[]}'],
     ['/api/resources/shop/database', 200, 'application/json', '{"type":"Opaque"}'],
     ['/api/resources/shop/other', 404, 'text/plain; charset=utf-8', 'not found\n'],
+    ['/api/resources/shop/odd', 500, 'text/plain; charset=utf-8', 'failed\n'],
     ['/api/resources/shop', 404, 'text/plain; charset=utf-8', 'not found\n'],
     ['/constructor', 404, 'text/plain; charset=utf-8', 'not found\n'],
     ['/../etc/passwd', 404, 'text/plain; charset=utf-8', 'not found\n'],
@@ -131,8 +135,11 @@ test('pages of other origins get nothing; a link leads here', async () => {
       const answer = await get(path, { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors' })
       expect(answer.status).toBe(403)
     }
-    const linked = await get('/', { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate' })
+    const navigation = { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate' }
+    const linked = await get('/', { ...navigation, 'sec-fetch-dest': 'document' })
     expect(linked.status).toBe(200)
+    const framed = await get('/api/events', { ...navigation, 'sec-fetch-dest': 'iframe' })
+    expect(framed.status).toBe(403)
   }
   expect(readings).toEqual([])
   expect((await get('/api/status', { 'sec-fetch-site': 'same-origin' })).status).toBe(200)

@@ -150,7 +150,8 @@ test('workloads are told by name, with what they want and whether they still owe
     known({
       secret,
       users: [workload('web', optIn, using), workload('api', {}, using)],
-      pullers: [workload('puller')],
+      // A workload may do both.
+      pullers: [workload('puller'), workload('api')],
     }),
   )
   expect(details.workloads).toEqual([
