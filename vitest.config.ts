@@ -9,6 +9,9 @@ const PATIENT = { testTimeout: 600_000, hookTimeout: 900_000 }
 /** Thousands of resources at once: alone, after all others, on an API server of its own. */
 const FLOOD = 'test/cluster/containment.test.ts'
 
+/** A dozen operators at once, whose Leases a machine that is too busy would cost them: alone, too. */
+const CRASHES = 'test/reliability/crash.test.ts'
+
 export default defineConfig({
   test: {
     reporters: ['default'],
@@ -67,6 +70,7 @@ export default defineConfig({
         test: {
           name: 'reliability',
           include: ['test/reliability/**/*.test.ts'],
+          exclude: [CRASHES],
           globalSetup: ['test/support/cluster-setup.ts'],
           maxWorkers: 3,
           // Each runs two operators or more, whose Leases a machine that is too busy would cost them.
@@ -80,6 +84,16 @@ export default defineConfig({
           include: ['test/browser/**/*.test.ts'],
           globalSetup: ['test/support/cluster-setup.ts', 'test/support/browser-setup.ts'],
           maxWorkers: 2,
+          ...PATIENT,
+        },
+      },
+      {
+        test: {
+          name: 'reliability-crashes',
+          include: [CRASHES],
+          globalSetup: ['test/support/cluster-setup.ts'],
+          sequence: { groupOrder: 1 },
+          maxConcurrency: 8,
           ...PATIENT,
         },
       },

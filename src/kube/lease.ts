@@ -36,7 +36,7 @@ const RETRY_MS = 2_000
 /** Milliseconds between two looks of a candidate: a Lease that is given back is soon taken. */
 export const LOOK_MS = 1_000
 /** Milliseconds for giving the Lease back: the process is about to end. */
-const RELEASE_MS = 1_500
+const RELEASE_MS = 3_000
 /** Tries of one renewal: those who hold a Lease together renew it at the same moment at times. */
 const MAX_REWRITES = 4
 /** Milliseconds before the deadline in which no write is started any more. */

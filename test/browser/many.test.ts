@@ -104,7 +104,9 @@ test('arrow keys lead to rows that are not made yet, and focus stays in sight', 
   await untilFocused('resource-4999')
   // Tab leads through the table in one step.
   await page.keyboard.press('PageUp')
+  await eventually('another row is focused', async () => (await focused()) !== 'resource-4999')
   await page.keyboard.press('Tab')
-  expect(await page.evaluate('document.activeElement.closest(".scroller")')).toBeNull()
+  const isInTable = () => page.evaluate('document.activeElement.closest(".scroller") !== null')
+  await eventually('the table is left', async () => !(await isInTable()))
   expect(opened.faults).toEqual([])
 })

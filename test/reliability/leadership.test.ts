@@ -79,7 +79,9 @@ describe.concurrent('replicas', () => {
     expect(writes(otherThan(leader, replicas))).toEqual([])
     const renewals = writes(leader).filter(({ resource }) => resource === 'leases')
     const gaps = renewals.slice(1).map(({ cameAt }, n) => cameAt - (renewals[n]?.cameAt ?? 0))
-    expect(Math.min(...gaps)).toBeGreaterThan(1_900)
+    // From request to request: after one that was slow to come the next comes sooner.
+    expect(Math.min(...gaps)).toBeGreaterThan(1_000)
+    expect(gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length).toBeGreaterThan(1_900)
     const [{ request } = { request: undefined }] = renewals
     expect((request as KubeObject)['spec'].leaseDurationSeconds).toBe(15)
   })

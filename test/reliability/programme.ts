@@ -29,7 +29,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   store: ['--project', 'contract', 'crash', 'power-loss', 'tamper', 'linearizable'],
   api: ['--project', 'contract', 'auth', 'schemathesis'],
   bugs: ['--project', 'reliability', 'mutants', 'incumbent'],
-  crashes: ['--project', 'reliability', 'crash.test'],
+  crashes: ['--project', 'reliability-crashes'],
   takeover: ['--project', 'reliability', 'leadership', 'pause', 'shards', 'views'],
   connect: ['--project', 'reliability', 'connect-'],
   kubernetes: ['--project', 'reliability', 'api-', 'model', 'time-travel', 'unobserved'],
