@@ -154,14 +154,18 @@ async function openOne({ kubeconfig, mirror }: World, crew: Crew): Promise<Arena
   const pending: Pending[] = []
   const state = { strikes: 0 }
   let playing: Promise<void> | undefined
+  async function playWhatIsAsked(): Promise<void> {
+    // All that is asked for at the same time is played together.
+    await pause(0)
+    // More may be asked for while the processes of the last play end.
+    while (pending.length > 0) await playAll(stage, pending, state)
+    playing = undefined
+  }
   return {
     play(order) {
       const outcome = Promise.withResolvers<Outcome>()
       pending.push({ order, outcome })
-      // All that is asked for at the same time is played together.
-      playing ??= pause(0)
-        .then(() => playAll(stage, pending, state))
-        .finally(() => (playing = undefined))
+      playing ??= playWhatIsAsked()
       return outcome.promise
     },
     strikes: () => state.strikes,
@@ -215,10 +219,11 @@ async function playAll(
       }
       played = await clear(stage, played)
     }
+  } catch (error) {
+    for (const { outcome } of [...pending.splice(0), ...played]) outcome.reject(error)
   } finally {
     clearInterval(nudge)
     await workers.end()
-    for (const { outcome } of [...pending, ...played]) outcome.reject(new Error('the arena closed'))
   }
 }
 
