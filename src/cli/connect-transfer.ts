@@ -7,6 +7,7 @@ import type { ImportResult, ImportVault } from '../server/admin/transfer.ts'
 import type { ReadVault } from '../server/admin/formats.ts'
 import { type CommandFactory, withAdmin } from './connect-admin.ts'
 import { type ConnectFlags, storeOptions } from './connect-settings.ts'
+import { counted } from '../tools/report/text.ts'
 import { newFile } from './new-file.ts'
 import { type OutputFlags, outputOption, say, tell } from './output.ts'
 import { step } from './progress.ts'
@@ -66,12 +67,8 @@ interface ImportFlags extends OutputFlags {
 }
 
 function importedText({ vaults, created, replaced, files }: ImportResult): string {
-  const items = `${count(created, 'item')} created, ${replaced} replaced`
-  return `imported: ${count(vaults, 'new vault')}, ${items}, ${count(files, 'file')}`
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`
+  const items = `${counted(created, 'item')} created, ${replaced} replaced`
+  return `imported: ${counted(vaults, 'new vault')}, ${items}, ${counted(files, 'file')}`
 }
 
 async function withContents(vault: ReadVault, base: string): Promise<ImportVault> {
@@ -154,7 +151,7 @@ const restoreCommand: CommandFactory = (env) =>
       const vaults = await step('restoring', () =>
         restore(file, options, flags.force ?? false, say),
       )
-      tell(flags, { vaults }, `restored: ${count(vaults, 'vault')}`)
+      tell(flags, { vaults }, `restored: ${counted(vaults, 'vault')}`)
     })
 
 /** `keyferry connect import`, `export`, `backup` and `restore`. */

@@ -1,7 +1,7 @@
 /** What a command tells, for people or for programs. */
 import process from 'node:process'
 import { Option } from 'commander'
-import { painter, type Table, table } from '../tools/report/text.ts'
+import { asJson, painter, type Table, table } from '../tools/report/text.ts'
 
 /** Options of a command that tells what came of it. */
 export interface OutputFlags {
@@ -13,11 +13,6 @@ export function outputOption(): Option {
   return new Option('-o, --output <format>', 'for people or for programs')
     .choices(['human', 'json'])
     .default('human')
-}
-
-/** A value for programs. */
-export function asJson(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`
 }
 
 /** Says something on standard error: standard output is for results. */

@@ -6,7 +6,8 @@
  *   npm run test:reliability -- connect         parts, by their names; the page tells of them anew
  *   KEYFERRY_SEED=7 npm run test:reliability    with another seed of chance than 1
  *
- * `npm test -- reliability` runs what each change is judged by: samples, and nothing that takes minutes.
+ * `npm test -- reliability` runs what each change is judged by: every point of the crash
+ * matrix once, and nothing that takes minutes.
  */
 import { spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'

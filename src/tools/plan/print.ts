@@ -1,4 +1,4 @@
-import { type Paint, printable, type Style, table } from '../report/text.ts'
+import { counted, type Paint, printable, type Style, table } from '../report/text.ts'
 import type { PlannedSecret } from './plan.ts'
 
 /** Whether anything would change, or something cannot be done. */
@@ -97,6 +97,6 @@ function summary(planned: readonly PlannedSecret[]): string {
     `${count('delete') + planned.reduce((sum, { drops }) => sum + drops.length, 0)} to delete`,
     `${count('unchanged')} unchanged`,
     `${count('refuse')} refused`,
-    `${restarts.size} workload${restarts.size === 1 ? '' : 's'} to restart.`,
+    `${counted(restarts.size, 'workload')} to restart.`,
   ].join(', ')
 }

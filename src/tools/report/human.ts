@@ -1,7 +1,7 @@
 import type { Finding } from '../validate/finding.ts'
 import { RULES } from '../validate/rules.ts'
 import type { ReportInput } from './report.ts'
-import { type Paint, printable } from './text.ts'
+import { counted, type Paint, printable } from './text.ts'
 
 /** For people: each finding with the line that it is about, and a summary. */
 export function human(input: ReportInput): string {
@@ -44,11 +44,7 @@ function frame(text: string, place: Finding['place'], paint: Paint): string {
 function summary({ findings, objects, resources, texts }: ReportInput, paint: Paint): string {
   const errors = findings.filter(({ level }) => level === 'error').length
   const warnings = findings.length - errors
-  const checked = `${count(resources, 'resource')} among ${count(objects, 'object')} in ${count(texts.size, 'file')}`
+  const checked = `${counted(resources, 'resource')} among ${counted(objects, 'object')} in ${counted(texts.size, 'file')}`
   if (findings.length === 0) return `${paint('green', 'No findings')}: ${checked}\n`
-  return `${count(errors, 'error')}, ${count(warnings, 'warning')}: ${checked}\n`
-}
-
-function count(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`
+  return `${counted(errors, 'error')}, ${counted(warnings, 'warning')}: ${checked}\n`
 }

@@ -6,7 +6,7 @@ import { github } from './github.ts'
 import { human } from './human.ts'
 import { junit } from './junit.ts'
 import { sarif } from './sarif.ts'
-import type { Paint } from './text.ts'
+import { asJson, type Paint } from './text.ts'
 
 /** What a report tells of. */
 export interface ReportInput {
@@ -47,5 +47,5 @@ export function report(format: Format, input: ReportInput): string {
 function json({ findings, objects, resources, skipped, texts }: ReportInput): string {
   const flat = findings.map(({ place, ...finding }) => ({ ...finding, ...place }))
   const whole = { findings: flat, files: texts.size, objects, resources, skipped }
-  return `${JSON.stringify(whole, undefined, 2)}\n`
+  return asJson(whole)
 }

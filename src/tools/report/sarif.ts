@@ -1,5 +1,6 @@
 import { type RuleId, RULES } from '../validate/rules.ts'
 import type { ReportInput } from './report.ts'
+import { asJson } from './text.ts'
 
 /**
  * For code scanning.
@@ -39,7 +40,7 @@ export function sarif({ findings, version }: ReportInput): string {
     version: '2.1.0',
     runs: [{ tool: { driver }, columnKind: 'utf16CodeUnits', results }],
   }
-  return `${JSON.stringify(log, undefined, 2)}\n`
+  return asJson(log)
 }
 
 function uriOf(file: string): string {

@@ -1,4 +1,4 @@
-/** Text for people: colours, and tables whose columns stand under each other. */
+/** Text of reports: colours, counts and tables for people, JSON for programs. */
 import { styleText } from 'node:util'
 
 /** A colour or another way to set text off. */
@@ -29,6 +29,16 @@ export function printable(text: string): string {
   return text
     .toWellFormed()
     .replaceAll(UNPRINTABLE, (character) => (character === '\t' ? ' ' : '\uFFFD'))
+}
+
+/** `1 item`, `2 items`. */
+export function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
+}
+
+/** A value for programs. */
+export function asJson(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`
 }
 
 /** A table. */
