@@ -222,6 +222,14 @@ export function openRefresh({ annotations, status }: Claim): string | undefined 
   return wish && wish !== status.refresh ? wish : undefined
 }
 
+/** The same for each path that means the item. */
+export const idOf = ({ vaultId, itemId }: AppliedItem): string => `${vaultId}/${itemId}`
+
+/** Versions of items, one for each, by whatever paths the resource names it. */
+export function versionsOf(items: readonly AppliedItem[] = []): number[] {
+  return [...new Map(items.map((item) => [idOf(item), item.version])).values()]
+}
+
 /** The condition of that type, if there is one. */
 export function conditionOf(status: ItemStatus, type: string): Condition | undefined {
   return status.conditions.find((condition) => condition.type === type)

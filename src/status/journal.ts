@@ -4,13 +4,12 @@
  */
 import type { Clock } from '../kube/clock.ts'
 import { keyOf, type ObjectKey } from '../kube/resource.ts'
-import { conditionOf, type ItemStatus } from '../operator/item.ts'
+import { conditionOf, type ItemStatus, versionsOf } from '../operator/item.ts'
 import { workloadName } from '../operator/plan/restarts.ts'
 import { reasonOf } from '../operator/plan/trouble.ts'
 import type { Plan, SecretWrite, Snapshot } from '../operator/plan/types.ts'
 import type { Witness } from '../operator/report.ts'
 import type { Happening, Poll } from './model.ts'
-import { versionsOf } from './snapshot.ts'
 
 /** See the head of this file. */
 export interface Journal {

@@ -4,7 +4,14 @@
  */
 import { isKeyferryError } from '../errors.ts'
 import { parseItemPath } from '../connect/item-path.ts'
-import { type AppliedItem, type Claim, type Condition, conditionOf } from '../operator/item.ts'
+import {
+  type AppliedItem,
+  type Claim,
+  type Condition,
+  conditionOf,
+  idOf,
+  versionsOf,
+} from '../operator/item.ts'
 import { parseDebt } from '../operator/plan/debt.ts'
 import { itemPathOf, parseText, type Reference } from '../operator/plan/reference.ts'
 import { type OptIn, optInOf, owes, type RestartPolicy } from '../operator/plan/restarts.ts'
@@ -37,13 +44,6 @@ export function rowOf(claim: Claim): Row {
     ...(changed === undefined ? {} : { changed }),
   }
 }
-
-/** Versions of items, one for each, by whatever paths the resource names it. */
-export function versionsOf(items: readonly AppliedItem[] = []): number[] {
-  return [...new Map(items.map((item) => [idOf(item), item.version])).values()]
-}
-
-const idOf = ({ vaultId, itemId }: AppliedItem) => `${vaultId}/${itemId}`
 
 /** The worst that its conditions say, and the reason of that. */
 function stateOf({ status }: Claim): { readonly state: State; readonly reason: string } {

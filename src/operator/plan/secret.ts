@@ -5,7 +5,7 @@
 import { formatItemPath } from '../../connect/item-path.ts'
 import { KeyferryError } from '../../errors.ts'
 import { ITEM_VERSION } from '../annotations.ts'
-import { type AppliedItem, type Claim, conditionOf, openRefresh } from '../item.ts'
+import { type AppliedItem, type Claim, conditionOf, openRefresh, versionsOf } from '../item.ts'
 import type { EventReason } from '../reasons.ts'
 import { type Content, type ItemContent, MAPPING_VERSION } from './content.ts'
 import type { Debt } from './debt.ts'
@@ -372,9 +372,8 @@ function writeOf(manifest: SecretManifest, present: Present | undefined): Secret
 
 function summaryOf({ keys, items }: Applied, content?: Content): string {
   const count = keys.length === 1 ? '1 key' : `${keys.length} keys`
-  // Several paths may mean one item.
-  const [only, ...more] = new Map(items.map((item) => [item.itemId, item.version]))
-  const source = only && more.length === 0 ? `item version ${only[1]}` : `${more.length + 1} items`
+  const versions = versionsOf(items)
+  const source = versions.length === 1 ? `item version ${versions[0]}` : `${versions.length} items`
   const parts = [`${count} from ${source}.`]
   if (content && content.skipped.length > 0) {
     parts.push(`Labels that give no legal key: ${quoted(content.skipped)}.`)

@@ -204,6 +204,13 @@ describe('a claim that was never worked', () => {
     expect(readyOf(seen)?.message).toBe('3 keys from item version 1.')
   })
 
+  test('needs no item for literals', () => {
+    const claim = aClaim({ spec: { itemPath: '', data: { a: 'literal' } } })
+    const content = { kind: 'read', items: new Map() } as const
+    const seen = aSnapshot({ claim, references: new Map(), content })
+    expect(readyOf(seen)?.message).toBe('1 key from 0 items.')
+  })
+
   test('tells labels without a key and labels that lost theirs', () => {
     const fields = [
       { label: '..', value: 'x' },
